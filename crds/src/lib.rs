@@ -1,0 +1,41 @@
+//! The `SessionPool` API.
+//!
+//! - [`spec`] and [`status`]: the types, from which `crds/sessionpool.yaml` is generated;
+//! - [`defaults`] and [`settings`]: which numbers are in force where the object gives none;
+//! - [`manifest`]: reading a manifest from a file, with the rules that the API server applies;
+//! - [`support`]: what this version refuses, since it does not do it yet;
+//! - [`names`]: what operator, proxies and chart call things;
+//! - [`wire`]: what a proxy tells about itself.
+//!
+//! Nothing here talks to a network.
+#![deny(missing_docs)]
+
+pub mod defaults;
+pub mod manifest;
+pub mod names;
+pub mod schema;
+pub mod settings;
+pub mod spec;
+pub mod status;
+pub mod support;
+pub mod wire;
+
+pub use self::{
+    defaults::PoolDefaults,
+    settings::Settings,
+    spec::{
+        DesiredState, Isolation, PoolStrategy, SessionPool, SessionPoolSpec,
+        client_auth::{ClientAuth, Jwt},
+        lifecycle::{Drain, Optimization, OptimizationMode},
+        pinning::Pinning,
+        proxy::{Guard, NetworkPolicyMode, Proxy, ServiceSpec, ServiceType},
+        sticky::{Sticky, StickySource},
+        upstream::{
+            Endpoint, ProtocolVersion, ServiceRef, Transport, Upstream, UpstreamAuth, UpstreamAuthType,
+            UpstreamTemplate, UpstreamTls,
+        },
+    },
+    status::{
+        EffectiveSettings, OperationStatus, Phase, PoolStatsStatus, Recommendation, ResetStatus, SessionPoolStatus,
+    },
+};

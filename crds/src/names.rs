@@ -1,0 +1,95 @@
+//! Names that operator, proxies, chart and tests share.
+
+use std::collections::BTreeMap;
+
+/// The API group.
+pub const GROUP: &str = "mcpgateway.io";
+/// Group and version.
+pub const API_VERSION: &str = "mcpgateway.io/v1alpha1";
+/// The kind.
+pub const KIND: &str = "SessionPool";
+/// The field manager of all that the operator applies.
+pub const FIELD_MANAGER: &str = "sessionpool-operator";
+
+/// Label: what an object is.
+pub const NAME_LABEL: &str = "app.kubernetes.io/name";
+/// Label: the pool that an object belongs to.
+pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+/// Label: its part in the pool.
+pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+/// Label: who looks after it.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// Label of the Service through which Prometheus finds the proxies.
+pub const SCRAPE_LABEL: &str = "mcpgateway.io/scrape";
+/// Value of [`NAME_LABEL`] on a pool's objects.
+pub const PROXY_NAME: &str = "sessionpool-proxy";
+
+/// Annotation: hash of a rendering, on the rendering and on pods that were told of it.
+pub const CONFIG_REVISION: &str = "mcpgateway.io/config-revision";
+/// Annotation: changed to have the kubelet refresh a pod's configuration at once.
+pub const CONFIG_NUDGE: &str = "mcpgateway.io/config-nudge";
+/// Annotation on a rendering: the URL to dial when none of its endpoints answers.
+pub const SERVICE_URL: &str = "mcpgateway.io/service-url";
+
+/// Name of the proxy's container.
+pub const PROXY_CONTAINER: &str = "proxy";
+/// Name of the MCP server's container.
+pub const SERVER_CONTAINER: &str = "mcp-server";
+/// Key of the configuration in its `ConfigMap`, and its file name.
+pub const CONFIG_FILE: &str = "pool.yaml";
+/// Key of the session key in its Secret, and its file name.
+pub const SESSION_KEY_FILE: &str = "session.key";
+/// The path that MCP is served at.
+pub const MCP_PATH: &str = "/mcp";
+/// Name of the port that clients use.
+pub const MCP_PORT_NAME: &str = "mcp";
+/// The proxy's port for clients.
+pub const MCP_PORT: u16 = 8080;
+/// Name of the port for health, metrics and statistics.
+pub const ADMIN_PORT_NAME: &str = "admin";
+/// The proxy's port for health, metrics and statistics.
+pub const ADMIN_PORT: u16 = 9090;
+
+/// The `ConfigMap` of a pool.
+pub fn config_map(pool: &str) -> String {
+    format!("{pool}-pool")
+}
+
+/// The Deployment of a pool.
+pub fn deployment(pool: &str) -> String {
+    format!("{pool}-pool")
+}
+
+/// The Service that a pool's clients use.
+pub fn service(pool: &str) -> String {
+    format!("{pool}-pool")
+}
+
+/// The headless Service of a pool's proxies.
+pub fn peers_service(pool: &str) -> String {
+    format!("{pool}-pool-peers")
+}
+
+/// The Secret that a pool's client sessions are sealed with.
+pub fn session_key_secret(pool: &str) -> String {
+    format!("{pool}-pool-session-key")
+}
+
+/// The labels that select a pool's pods. They never change.
+pub fn selector_labels(pool: &str) -> BTreeMap<String, String> {
+    pairs(&[(NAME_LABEL, PROXY_NAME), (INSTANCE_LABEL, pool)])
+}
+
+/// All labels of a pool's objects.
+pub fn labels(pool: &str) -> BTreeMap<String, String> {
+    pairs(&[
+        (NAME_LABEL, PROXY_NAME),
+        (INSTANCE_LABEL, pool),
+        (COMPONENT_LABEL, "proxy"),
+        (MANAGED_BY_LABEL, "sessionpool-operator"),
+    ])
+}
+
+fn pairs(labels: &[(&str, &str)]) -> BTreeMap<String, String> {
+    labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}

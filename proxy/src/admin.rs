@@ -1,0 +1,89 @@
+//! The admin port: health, metrics, statistics. Read only.
+
+mod report;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+};
+
+use crate::{gateway::Gateway, metrics::Metrics, readiness::Readiness, reload::Reload};
+
+/// Answers on the admin port.
+pub struct Admin {
+    gateway: Arc<Gateway>,
+    readiness: Arc<Readiness>,
+    reload: Arc<Reload>,
+    metrics: Metrics,
+}
+
+impl Admin {
+    /// Reports on a running gateway.
+    ///
+    /// # Errors
+    /// If a metric can't be registered.
+    pub fn new(gateway: Arc<Gateway>, readiness: Arc<Readiness>, reload: Arc<Reload>) -> prometheus::Result<Self> {
+        let metrics = Metrics::new(&gateway)?;
+        Ok(Self { gateway, readiness, reload, metrics })
+    }
+
+    /// Answers one request.
+    pub fn handle(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this port is read only: use GET\n");
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match request.uri().path() {
+            "/livez" => text(StatusCode::OK, "ok\n"),
+            "/readyz" => self.ready(),
+            "/metrics" => match self.metrics.text() {
+                Ok(metrics) => respond(StatusCode::OK, Metrics::content_type(), metrics),
+                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+            },
+            "/pool/stats" => json(&report::stats(&self.gateway, &self.readiness, &self.reload)),
+            "/pool/sessions" => json(&report::sessions(&self.gateway)),
+            path => text(
+                StatusCode::NOT_FOUND,
+                format!("nothing at {path}; there are /livez /readyz /metrics /pool/stats /pool/sessions\n"),
+            ),
+        }
+    }
+
+    fn ready(&self) -> Response<Full<Bytes>> {
+        if self.readiness.is_ready() {
+            return text(StatusCode::OK, "ok\n");
+        }
+        let reason = match self.gateway.pool.last_connect_error() {
+            Some(error) => error.to_string(),
+            None => "no handshake with the upstream has succeeded yet".to_owned(),
+        };
+        text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n"))
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Response<Full<Bytes>> {
+    match serde_json::to_vec_pretty(value) {
+        Ok(mut body) => {
+            body.push(b'\n');
+            respond(StatusCode::OK, "application/json", body)
+        }
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    respond(status, "text/plain; charset=utf-8", body)
+}
+
+fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

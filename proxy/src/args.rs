@@ -1,0 +1,58 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Parser, ValueEnum};
+
+/// Pools sessions to one MCP server and serves many clients over them.
+#[derive(Debug, Parser)]
+#[command(name = "sessionpool-proxy", version, about)]
+pub struct Args {
+    /// A SessionPool manifest, or the operator's rendering of one. Read again when it changes, and on SIGHUP.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+
+    /// Where clients are served, at /mcp.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// Where /livez, /readyz, /metrics, /pool/stats and /pool/sessions are served.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    pub admin_listen: SocketAddr,
+
+    /// The secret that client sessions are sealed with; made when missing. Without it they end with the process.
+    #[arg(long, value_name = "FILE")]
+    pub session_key_file: Option<PathBuf>,
+
+    /// How log lines are written to standard error. What is logged is set by RUST_LOG.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// The largest request body that is taken.
+    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
+    pub max_body_bytes: usize,
+
+    /// Seconds that running requests have after SIGTERM.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub shutdown_seconds: u64,
+
+    /// Check the configuration and exit.
+    #[arg(long)]
+    pub check: bool,
+}
+
+impl Args {
+    /// Time that running requests have after SIGTERM.
+    pub fn shutdown(&self) -> Duration {
+        Duration::from_secs(self.shutdown_seconds)
+    }
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,16 @@
+//! The clients' side: what a request must look like, who it comes from, which client session it belongs to.
+
+pub mod checks;
+pub mod client;
+pub mod clients;
+pub mod principal;
+pub mod reply;
+pub mod session_key;
+pub mod token;
+
+/// How a client talks to the proxy. A request's era is known from its headers and method alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Era {
+    /// With a handshake and a session id: 2025-06-18 and 2025-11-25.
+    Session,
+}

@@ -1,0 +1,151 @@
+//! One client session, as this replica knows it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use futures::task::AtomicWaker;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::token::Claims;
+use crate::upstream::{SessionKey, UpstreamSession};
+
+/// What a replica holds for a client session beside its token.
+pub struct ClientSession {
+    /// What its token says.
+    pub claims: Claims,
+    /// Ends its streams.
+    pub ended: CancellationToken,
+    used: Mutex<Instant>,
+    in_flight: Mutex<Vec<Arc<InFlight>>>,
+    /// The key of the slot that holds this client's state in the server.
+    bound: Mutex<Option<SessionKey>>,
+    /// The client is to be told, once, that its state in the server is gone.
+    lost: AtomicBool,
+    listening: AtomicBool,
+}
+
+/// One of a client's requests on its way.
+pub struct InFlight {
+    /// The client's id of it, as it was written.
+    pub id: Box<str>,
+    /// The id that it has upstream.
+    pub upstream_id: u64,
+    /// Where it went.
+    pub session: Arc<UpstreamSession>,
+    cancelled: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl InFlight {
+    /// A request that was sent.
+    pub fn new(id: &str, upstream_id: u64, session: Arc<UpstreamSession>) -> Self {
+        Self {
+            id: id.into(),
+            upstream_id,
+            session,
+            cancelled: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    /// Stops waiting for its answer.
+    pub fn give_up(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Whether nobody waits for its answer any more; else the task is woken when that is so.
+    pub fn poll_given_up(&self, cx: &std::task::Context<'_>) -> bool {
+        self.waker.register(cx.waker());
+        self.cancelled.load(Ordering::Acquire)
+    }
+}
+
+impl ClientSession {
+    /// A client session that was used just now.
+    pub fn new(claims: Claims) -> Self {
+        Self {
+            claims,
+            ended: CancellationToken::new(),
+            used: Mutex::new(Instant::now()),
+            in_flight: Mutex::default(),
+            bound: Mutex::default(),
+            lost: AtomicBool::new(false),
+            listening: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes a use.
+    pub fn touch(&self) {
+        *self.used.lock() = Instant::now();
+    }
+
+    /// When it was last used; none while a request or a stream is open.
+    pub fn idle_since(&self) -> Option<Instant> {
+        let busy = self.listening.load(Ordering::Relaxed) || !self.in_flight.lock().is_empty();
+        (!busy).then(|| *self.used.lock())
+    }
+
+    /// Adds a request on its way.
+    pub fn add(&self, request: Arc<InFlight>) {
+        self.in_flight.lock().push(request);
+    }
+
+    /// Removes a request that is done.
+    pub fn remove(&self, request: &Arc<InFlight>) {
+        self.in_flight.lock().retain(|other| !Arc::ptr_eq(other, request));
+        self.touch();
+    }
+
+    /// The request on its way with this id.
+    pub fn find(&self, id: &str) -> Option<Arc<InFlight>> {
+        self.in_flight.lock().iter().find(|request| &*request.id == id).cloned()
+    }
+
+    /// The key of the slot that holds its state, if one does.
+    pub fn bound(&self) -> Option<SessionKey> {
+        self.bound.lock().clone()
+    }
+
+    /// Notes which slot holds its state from now on; gives the one that did.
+    pub fn bind(&self, key: Option<SessionKey>) -> Option<SessionKey> {
+        std::mem::replace(&mut self.bound.lock(), key)
+    }
+
+    /// Notes that the state it had in the server is gone.
+    pub fn lose_state(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its state is gone and it was not told yet; it counts as told from now on.
+    pub fn take_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed) && self.lost.swap(false, Ordering::Relaxed)
+    }
+
+    /// Takes the right to the one stream of server messages; none if it is taken.
+    pub fn listen(self: &Arc<Self>) -> Option<Listening> {
+        let taken = self.listening.swap(true, Ordering::AcqRel);
+        (!taken).then(|| Listening(Arc::clone(self)))
+    }
+}
+
+/// The one stream of server messages of a client session.
+pub struct Listening(Arc<ClientSession>);
+
+impl Listening {
+    /// Whose stream it is.
+    pub fn client(&self) -> &Arc<ClientSession> {
+        &self.0
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.listening.store(false, Ordering::Release);
+    }
+}

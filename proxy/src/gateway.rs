@@ -1,0 +1,213 @@
+//! From a client's request to a slot and back.
+
+pub mod call;
+pub mod exchange;
+mod initialize;
+pub mod linger;
+pub mod listen;
+mod messages;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    downstream::{
+        checks,
+        client::ClientSession,
+        clients::Clients,
+        principal::Principal,
+        reply::{self, Reply},
+        token::Sealer,
+    },
+    mcp::{
+        self, Message,
+        envelope::EnvelopeError,
+        error::code,
+    },
+    metrics::Requests,
+    pool::Pool,
+    upstream::{HttpConnector, Scope, SessionKey, key::ForwardedHeaders},
+};
+
+/// The path that MCP is served at.
+pub const PATH: &str = "/mcp";
+
+/// Everything that requests need.
+pub struct Gateway {
+    /// The configuration in force.
+    pub config: ArcSwap<Config>,
+    /// The sessions with the server.
+    pub pool: Pool<HttpConnector>,
+    /// The sessions with clients.
+    pub clients: Clients,
+    /// Makes and reads clients' session ids.
+    pub sealer: Sealer,
+    /// Counts requests.
+    pub requests: Requests,
+    /// Whether the listener is on loopback.
+    pub local: bool,
+    /// The largest request body, in bytes.
+    pub max_body: usize,
+    /// Cancelled when the process is to end: client sessions' own streams end.
+    pub shutdown: CancellationToken,
+}
+
+impl Gateway {
+    /// Answers one HTTP request.
+    pub async fn handle(&self, request: Request<Incoming>) -> Response<Reply> {
+        let response = self.route(request).await.unwrap_or_else(|refusal| *refusal);
+        self.requests.count(response.status());
+        response
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Result<Response<Reply>, Box<Response<Reply>>> {
+        if request.uri().path() != PATH {
+            let message = format!("there is nothing at {}; MCP is served at {PATH}", request.uri().path());
+            return Ok(reply::failure(StatusCode::NOT_FOUND, None, code::INVALID_REQUEST, &message));
+        }
+        checks::origin(request.headers(), self.local).map_err(refuse)?;
+        match *request.method() {
+            Method::POST => self.post(request).await,
+            Method::GET => self.listen(request.headers()).await,
+            Method::DELETE => self.delete(request.headers()),
+            _ => {
+                let mut response = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
+                Ok(response)
+            }
+        }
+    }
+
+    async fn post(&self, request: Request<Incoming>) -> Result<Response<Reply>, Box<Response<Reply>>> {
+        let headers = request.headers();
+        checks::accepts_both(headers).map_err(refuse)?;
+        checks::is_json(headers).map_err(refuse)?;
+        let (head, body) = request.into_parts();
+        let body = self.collect(body).await?;
+        let message = Message::parse(&body).map_err(|error| {
+            let code = match error {
+                EnvelopeError::Syntax(_) => code::PARSE,
+                EnvelopeError::Batch | EnvelopeError::Invalid(_) => code::INVALID_REQUEST,
+            };
+            Box::new(reply::failure(StatusCode::BAD_REQUEST, None, code, &error.to_string()))
+        })?;
+        let config = self.config.load_full();
+        let headers = &head.headers;
+        if message.method() == Some("initialize") {
+            return Ok(self.initialize(&config, headers, &message).await);
+        }
+        let client = self.client(&config, headers, message.id())?;
+        checks::version(headers).map_err(refuse)?;
+        Ok(match message {
+            Message::Request { id, method, params } => {
+                self.request(&config, &client, headers, &body, id, &method, params).await
+            }
+            Message::Notification { method, params } => {
+                self.notification(&client, &body, &method, params).await
+            }
+            Message::Response { .. } => self.response(&client, &body).await,
+        })
+    }
+
+    async fn collect(&self, body: Incoming) -> Result<Bytes, Box<Response<Reply>>> {
+        match Limited::new(body, self.max_body).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let message = format!("the body is larger than {} bytes (see --max-body-bytes)", self.max_body);
+                Err(Box::new(reply::failure(StatusCode::PAYLOAD_TOO_LARGE, None, code::INVALID_REQUEST, &message)))
+            }
+            Err(error) => {
+                let message = format!("the body broke off: {error}");
+                Err(Box::new(reply::failure(StatusCode::BAD_REQUEST, None, code::PARSE, &message)))
+            }
+        }
+    }
+
+    fn delete(&self, headers: &HeaderMap) -> Result<Response<Reply>, Box<Response<Reply>>> {
+        let config = self.config.load_full();
+        let client = self.client(&config, headers, None)?;
+        self.end(&client);
+        Ok(reply::empty(StatusCode::OK))
+    }
+
+    /// Ends a client session, and the slot that held its state.
+    fn end(&self, client: &Arc<ClientSession>) {
+        self.clients.end(client);
+        if let Some(key) = client.bind(None) {
+            self.pool.retire(&key);
+        }
+    }
+
+    /// Ends the client sessions that were unused for too long.
+    pub fn expire_clients(&self) {
+        let idle = self.config.load().settings.client_session_idle;
+        for client in self.clients.expire(idle) {
+            if let Some(key) = client.bind(None) {
+                self.pool.retire(&key);
+            }
+        }
+    }
+
+    /// The client session that a request names.
+    fn client(
+        &self,
+        config: &Config,
+        headers: &HeaderMap,
+        id: Option<&str>,
+    ) -> Result<Arc<ClientSession>, Box<Response<Reply>>> {
+        let Some(token) = headers.get(mcp::SESSION_ID) else {
+            let message = "the Mcp-Session-Id header is missing: send initialize first, then the id from its answer";
+            return Err(Box::new(reply::failure(StatusCode::BAD_REQUEST, id, code::SERVER, message)));
+        };
+        let unknown = |message: &str| {
+            Box::new(reply::failure(StatusCode::NOT_FOUND, id, code::SESSION_NOT_FOUND, message))
+        };
+        let claims = token.to_str().ok().and_then(|token| self.sealer.open(token));
+        let Some(claims) = claims else { return Err(unknown("session not found: initialize again")) };
+        let principal = Principal::of(headers, &config.identity_headers, self.sealer.principals());
+        if principal.binding() != claims.principal {
+            self.requests.count_foreign();
+            return Err(unknown("session not found: initialize again"));
+        }
+        let found = self.clients.find(claims, config.settings.client_session_idle);
+        found.map_err(|_| unknown("the session has ended: initialize again"))
+    }
+
+    /// The key of the slots that may serve a client.
+    fn key(
+        &self,
+        config: &Config,
+        headers: &HeaderMap,
+        claims: &crate::downstream::token::Claims,
+    ) -> SessionKey {
+        let scope = config.scope(claims.id, claims.principal);
+        let capabilities = match scope {
+            // Only a slot of its own can ask this client something.
+            Scope::Client(_) | Scope::Direct(_) => &*claims.capabilities,
+            Scope::Shared | Scope::Principal(_) | Scope::Warm => "{}",
+        };
+        let forwarded = config.forwarded_headers.iter().flat_map(|name| {
+            headers.get_all(name).iter().map(move |value| (name.clone(), value.clone()))
+        });
+        SessionKey {
+            version: claims.version,
+            capabilities: capabilities.into(),
+            scope,
+            headers: ForwardedHeaders::new(forwarded.collect()),
+        }
+    }
+}
+
+fn refuse(rejection: checks::Rejection) -> Box<Response<Reply>> {
+    Box::new(rejection.into())
+}

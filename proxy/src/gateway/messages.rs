@@ -1,0 +1,67 @@
+//! A client's notifications, and its answers to the server's requests.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::{Response, StatusCode};
+use serde_json::value::RawValue;
+
+use super::{Gateway, linger::CANCEL_GRACE};
+use crate::{
+    downstream::{
+        client::ClientSession,
+        reply::{self, Reply},
+    },
+    mcp::{
+        envelope::Params,
+        rewrite::{Edit, rewrite},
+    },
+};
+
+impl Gateway {
+    /// Takes a notification.
+    pub(super) async fn notification(
+        &self,
+        client: &Arc<ClientSession>,
+        body: &Bytes,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Response<Reply> {
+        match method {
+            // The slot's own handshake sent it.
+            "notifications/initialized" => {}
+            "notifications/cancelled" => cancel(client, body, params),
+            _ => self.forward(client, body.clone()).await,
+        }
+        reply::empty(StatusCode::ACCEPTED)
+    }
+
+    /// Takes an answer to a request of the server, which only a client's own slot can have sent.
+    pub(super) async fn response(&self, client: &Arc<ClientSession>, body: &Bytes) -> Response<Reply> {
+        self.forward(client, body.clone()).await;
+        reply::empty(StatusCode::ACCEPTED)
+    }
+
+    /// Sends a message as it is to the client's own slot; without one it has no addressee.
+    async fn forward(&self, client: &Arc<ClientSession>, body: Bytes) {
+        let Some(session) = client.bound().and_then(|key| self.pool.peek(&key)) else { return };
+        if let Err(error) = session.notify(body).await {
+            tracing::debug!(%error, "a client's message did not reach the upstream");
+        }
+    }
+}
+
+/// Passes a cancel on, and gives the server a moment to answer before the slot is replaced.
+fn cancel(client: &Arc<ClientSession>, body: &Bytes, params: Option<&RawValue>) {
+    let Some(id) = Params::parse(params).request_id.map(RawValue::get) else { return };
+    let Some(request) = client.find(id) else { return };
+    let upstream_id = request.upstream_id.to_string();
+    let message = rewrite(body, &mut [Edit { old: id, new: &upstream_id }]);
+    tokio::spawn(async move {
+        if let Err(error) = request.session.notify(message).await {
+            tracing::debug!(%error, "a cancel did not reach the upstream");
+        }
+        tokio::time::sleep(CANCEL_GRACE).await;
+        request.give_up();
+    });
+}

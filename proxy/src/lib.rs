@@ -1,0 +1,27 @@
+//! The session pool's proxy.
+//!
+//! A request goes `server` → `gateway` → `pool` → `upstream`:
+//! - [`downstream`]: what a client's request must look like, and which client session it belongs to;
+//! - [`gateway`]: from that request to a leased slot and back;
+//! - [`pool`]: which slot, when slots are opened and closed; knows neither HTTP nor MCP;
+//! - [`strategy`]: which of several slots; sees numbers only;
+//! - [`upstream`]: sessions with the MCP server;
+//! - [`mcp`]: the wire format on both sides;
+//! - [`config`], [`admin`], [`metrics`], [`readiness`], [`server`], [`signals`]: running the process.
+
+pub mod admin;
+pub mod args;
+pub mod config;
+pub mod downstream;
+pub mod gateway;
+pub mod mcp;
+pub mod metrics;
+pub mod pool;
+pub mod readiness;
+pub mod reload;
+pub mod run;
+pub mod server;
+pub mod signals;
+pub mod strategy;
+pub mod telemetry;
+pub mod upstream;

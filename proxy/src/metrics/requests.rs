@@ -1,0 +1,38 @@
+//! Counts of requests, on the request path: one atomic each.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hyper::StatusCode;
+
+/// Requests by the class of their answer's status.
+#[derive(Debug, Default)]
+pub struct Requests {
+    classes: [AtomicU64; 6],
+    foreign: AtomicU64,
+}
+
+impl Requests {
+    /// Counts an answered request.
+    pub fn count(&self, status: StatusCode) {
+        if let Some(class) = self.classes.get(usize::from(status.as_u16() / 100)) {
+            class.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a session id that came with another principal's credential.
+    pub fn count_foreign(&self) {
+        self.foreign.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Each class and its count.
+    pub fn by_class(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let names = ["2xx", "4xx", "5xx"];
+        let counts = [2, 4, 5].map(|class: usize| self.classes[class].load(Ordering::Relaxed));
+        names.into_iter().zip(counts)
+    }
+
+    /// Session ids that came with another principal's credential.
+    pub fn foreign(&self) -> u64 {
+        self.foreign.load(Ordering::Relaxed)
+    }
+}

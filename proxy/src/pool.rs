@@ -1,0 +1,217 @@
+//! A pool of sessions: who may use which slot, and when slots are opened and closed.
+//!
+//! Nothing here knows HTTP or MCP: sessions come from a [`Connector`], are told apart by a [`Key`], and are lent
+//! out as [`Lease`] guards. All decisions are made by [`state::State`], a plain value whose methods take the
+//! clock; this module only carries out what it decides, never with its lock held.
+
+pub mod key;
+pub mod lease;
+pub mod limits;
+mod monitor;
+mod shared;
+mod slot_task;
+pub mod state;
+pub mod stats;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::oneshot, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    key::Key,
+    lease::Lease,
+    limits::Limits,
+    state::{CloseReason, Refusal, SlotId},
+    stats::{SlotInfo, Snapshot},
+};
+use self::{
+    shared::{Shared, Turn},
+    state::WaiterId,
+};
+
+/// Opens sessions. The pool calls it from the task that will own the session.
+pub trait Connector: Send + Sync + 'static {
+    /// What sessions are told apart by: a session serves requests of one key only.
+    type Key: Key;
+    /// An open session.
+    type Session: Session;
+    /// Why a session could not be opened; given to everyone who waited for it.
+    type Error: Clone + Send + Sync + std::fmt::Display + 'static;
+
+    /// Opens a session for `key`.
+    fn connect(&self, key: &Self::Key) -> impl Future<Output = Result<Self::Session, Self::Error>> + Send;
+}
+
+/// An open session, used by leases and owned by its slot's task.
+pub trait Session: Send + Sync + 'static {
+    /// Asks the server whether the session still exists.
+    fn check(&self) -> impl Future<Output = bool> + Send;
+    /// Ends the session in the server's eyes, as far as the server can still be reached.
+    fn close(&self) -> impl Future<Output = ()> + Send;
+    /// How long nothing was sent or received.
+    fn quiet_for(&self) -> Duration;
+    /// Where the session lives, for people.
+    fn endpoint(&self) -> &str;
+    /// Whether the session still fits the configuration in force.
+    fn is_current(&self) -> bool;
+}
+
+/// Why [`Pool::checkout`] gave no lease.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CheckoutError<E> {
+    /// No slot came free in time.
+    #[error("no session came free in time")]
+    Timeout {
+        /// Slots that exist or are being opened.
+        size: usize,
+        /// The most that may exist.
+        limit: usize,
+        /// Requests that wait, without this one.
+        waiters: usize,
+    },
+    /// The pool refused at once.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// A session was needed and could not be opened.
+    #[error("{0}")]
+    Connect(E),
+}
+
+/// The pool; clones share it.
+pub struct Pool<C: Connector>(Arc<Shared<C>>);
+
+impl<C: Connector> Clone for Pool<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C: Connector> Pool<C> {
+    /// Makes a pool and starts its monitor. `warm` is the key of the sessions kept open without a client.
+    pub fn new(connector: C, limits: Limits, warm: Option<C::Key>) -> Self {
+        let shared = Arc::new(Shared::new(connector, limits, warm));
+        monitor::spawn(&shared);
+        Self(shared)
+    }
+
+    /// Leases a slot of `key`, waiting in turn until `deadline`.
+    ///
+    /// With `existing`, a key that is bound to one slot gets that slot or [`Refusal::Lost`], never a new one.
+    ///
+    /// # Errors
+    /// See [`CheckoutError`]. Dropping the future gives up the place in the queue.
+    pub async fn checkout(
+        &self,
+        key: &C::Key,
+        deadline: Instant,
+        existing: bool,
+    ) -> Result<Lease<C>, CheckoutError<C::Error>> {
+        let started = Instant::now();
+        loop {
+            let lease = self.acquire(key, deadline, existing).await?;
+            if !lease.needs_check() {
+                self.0.observe_wait(started.elapsed());
+                return Ok(lease);
+            }
+            let alive = tokio::time::timeout_at(deadline, lease.session().check()).await;
+            if matches!(alive, Ok(true)) {
+                lease.checked();
+                self.0.observe_wait(started.elapsed());
+                return Ok(lease);
+            }
+            lease.discard(CloseReason::Unhealthy);
+        }
+    }
+
+    async fn acquire(
+        &self,
+        key: &C::Key,
+        deadline: Instant,
+        existing: bool,
+    ) -> Result<Lease<C>, CheckoutError<C::Error>> {
+        let (waiter, mut granted) = match self.0.acquire(key, existing)? {
+            Turn::Lease(lease) => return Ok(lease),
+            Turn::Wait(waiter, granted) => (waiter, granted),
+        };
+        let place = Place { shared: &self.0, waiter };
+        match tokio::time::timeout_at(deadline, &mut granted).await {
+            Ok(Ok(answer)) => answer,
+            // The sender is dropped only when the pool closes.
+            Ok(Err(_)) => Err(CheckoutError::Refused(Refusal::Closed)),
+            Err(_) => {
+                drop(place);
+                // A grant may have been sent between the deadline and here: it is ours then.
+                match granted.try_recv() {
+                    Ok(answer) => answer,
+                    Err(_) => Err(self.0.timed_out()),
+                }
+            }
+        }
+    }
+
+    /// An open session of `key`, leased or not, for what needs no turn of its own.
+    pub fn peek(&self, key: &C::Key) -> Option<Arc<C::Session>> {
+        self.0.peek(key)
+    }
+
+    /// Puts new limits in force; slots that they still allow stay.
+    pub fn set_limits(&self, limits: Limits, warm: Option<C::Key>) {
+        self.0.update(|state, now, actions| state.set_limits(limits, warm, now, actions));
+    }
+
+    /// Closes every idle slot whose session no longer fits the configuration, and busy ones at check-in.
+    pub fn close_outdated(&self) {
+        self.0.close_outdated();
+    }
+
+    /// Closes the slots of `key`, busy ones at check-in: nobody will ask for it again.
+    pub fn retire(&self, key: &C::Key) {
+        self.0.update(|state, now, actions| state.retire(key, now, actions));
+    }
+
+    /// Numbers of this moment.
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.snapshot()
+    }
+
+    /// Every slot of this moment.
+    pub fn slots(&self) -> Vec<SlotInfo<C::Key>> {
+        self.0.slots()
+    }
+
+    /// What opens this pool's sessions.
+    pub fn connector(&self) -> &C {
+        &self.0.connector
+    }
+
+    /// Why the last session could not be opened, if none was opened since.
+    pub fn last_connect_error(&self) -> Option<C::Error> {
+        self.0.last_connect_error()
+    }
+
+    /// Takes no more work, closes idle slots now and leased ones as they come back; at `deadline` the rest.
+    pub async fn close(&self, deadline: Instant) {
+        self.0.close(deadline).await;
+    }
+}
+
+/// A waiter's place in the queue, given up on drop.
+struct Place<'a, C: Connector> {
+    shared: &'a Shared<C>,
+    waiter: WaiterId,
+}
+
+impl<C: Connector> Drop for Place<'_, C> {
+    fn drop(&mut self) {
+        self.shared.forget(self.waiter);
+    }
+}
+
+type Granted<C> = oneshot::Receiver<Result<Lease<C>, CheckoutError<<C as Connector>::Error>>>;
+
+/// A slot's session and the way to tell its task to end.
+struct Live<S> {
+    session: Option<Arc<S>>,
+    close: CancellationToken,
+}

@@ -1,0 +1,28 @@
+//! The task that looks after a pool a few times a second.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use super::{Connector, shared::Shared};
+
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// Starts the monitor; it ends with the pool.
+pub(super) fn spawn<C: Connector>(shared: &Arc<Shared<C>>) {
+    tokio::spawn(run(Arc::downgrade(shared)));
+}
+
+async fn run<C: Connector>(pool: Weak<Shared<C>>) {
+    loop {
+        let Some(shared) = pool.upgrade() else { return };
+        shared.update(|state, now, actions| state.maintain(now, actions));
+        let stop = shared.stop.clone();
+        drop(shared);
+        tokio::select! {
+            () = tokio::time::sleep(PERIOD) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The one task that owns a slot's session from opening to closing.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Connector, Session,
+    shared::{CLOSE_TIMEOUT, Shared},
+    state::{CloseReason, SlotId},
+};
+
+/// First pause after a session could not be opened.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How often a session is looked at for a ping while keepalive is off, in case it is turned on.
+const UNUSED_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// How long a keepalive ping may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) async fn run<C: Connector>(
+    shared: Arc<Shared<C>>,
+    slot: SlotId,
+    key: C::Key,
+    close: CancellationToken,
+) {
+    let connected = tokio::select! {
+        connected = shared.connector.connect(&key) => connected,
+        () = close.cancelled() => {
+            shared.ended(slot, |state, _, _| state.open_cancelled(slot));
+            return;
+        }
+    };
+    let session = match connected {
+        Ok(session) => Arc::new(session),
+        Err(error) => {
+            let pause = PAUSE.mul_f64(0.75 + 0.5 * fastrand::f64());
+            shared.ended(slot, |state, now, actions| state.open_failed(slot, error, pause, now, actions));
+            return;
+        }
+    };
+    shared.opened(slot, &session);
+    keep_alive(&shared, slot, session.as_ref(), &close).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, session.close()).await;
+    shared.ended(slot, |state, now, actions| state.closed(slot, now, actions));
+}
+
+/// Pings the session whenever it was quiet for too long, also during a call, until `close` says otherwise.
+async fn keep_alive<C: Connector>(
+    shared: &Arc<Shared<C>>,
+    slot: SlotId,
+    session: &C::Session,
+    close: &CancellationToken,
+) {
+    loop {
+        let keepalive = shared.keepalive();
+        let due = keepalive.map_or(UNUSED_KEEPALIVE, |period| period.saturating_sub(session.quiet_for()));
+        tokio::select! {
+            () = close.cancelled() => return,
+            () = tokio::time::sleep_until(Instant::now() + due) => {}
+        }
+        if keepalive.is_none_or(|period| session.quiet_for() < period) {
+            continue;
+        }
+        tokio::select! {
+            () = close.cancelled() => return,
+            alive = tokio::time::timeout(CHECK_TIMEOUT, session.check()) => match alive {
+                Ok(true) => shared.checked(slot),
+                _ => {
+                    shared.update(|state, _, actions| state.condemn(slot, CloseReason::Unhealthy, actions));
+                    close.cancelled().await;
+                    return;
+                }
+            }
+        }
+    }
+}

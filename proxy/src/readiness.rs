@@ -1,0 +1,73 @@
+//! Whether this replica may get clients.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    gateway::Gateway,
+    pool::{Connector, Session},
+    upstream::{ConnectError, Scope, SessionKey},
+};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Becomes true once, after the first handshake with the server; false for good when the process is to end. A later
+/// outage of the server does not take clients away: they get errors that say so.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    proven: AtomicBool,
+    ending: AtomicBool,
+}
+
+impl Readiness {
+    /// Whether clients may come.
+    pub fn is_ready(&self) -> bool {
+        self.proven.load(Ordering::Relaxed) && !self.ending.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more clients.
+    pub fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for the first handshake. Where the pool opens none of its own accord, one is made and ended again.
+    pub async fn prove(self: Arc<Self>, gateway: Arc<Gateway>) {
+        let mut pause = FIRST_PAUSE;
+        while !self.proven.load(Ordering::Relaxed) {
+            let config = gateway.config.load_full();
+            let proven = if !config.is_pooled() || gateway.pool.snapshot().ever_connected {
+                true
+            } else if config.warm_key().is_none() {
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                handshake(&gateway).await
+            } else {
+                pause = FIRST_PAUSE;
+                false
+            };
+            if proven {
+                self.proven.store(true, Ordering::Relaxed);
+                tracing::info!("ready");
+                return;
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Whether the server can be spoken to. One that wants a client's credentials can.
+async fn handshake(gateway: &Gateway) -> bool {
+    match gateway.pool.connector().connect(&SessionKey::warm(Scope::Warm)).await {
+        Ok(session) => {
+            session.close().await;
+            true
+        }
+        Err(ConnectError::Unauthorized { .. }) => true,
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,220 @@
+//! One open session with the MCP server.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+};
+use hyper_util::client::legacy::{Error as ClientError, ResponseFuture};
+use tokio::time::Instant;
+
+use super::{Target, answer, connector::HttpClient, endpoints::Endpoint};
+use crate::{
+    mcp::{self, ProtocolVersion},
+    pool,
+};
+
+/// Bytes of a refusal's body that are looked at.
+const REFUSAL_LIMIT: usize = 64 << 10;
+
+/// What a session is made of before its handshake.
+pub(super) struct Parts {
+    pub client: HttpClient,
+    pub endpoint: Arc<Endpoint>,
+    pub headers: HeaderMap,
+    pub opened_for: Arc<Target>,
+    pub current: Arc<ArcSwap<Target>>,
+}
+
+/// Sends messages on one session. Shared by the leases on its slot; it is closed by the slot's task.
+pub struct UpstreamSession {
+    parts: Parts,
+    session_id: Option<HeaderValue>,
+    version: ProtocolVersion,
+    initialize_result: Box<str>,
+    next_id: AtomicU64,
+    born: Instant,
+    /// Milliseconds from `born` to the last message.
+    traffic: AtomicU64,
+    lost: AtomicBool,
+}
+
+impl UpstreamSession {
+    pub(super) fn new(mut parts: Parts) -> Self {
+        let headers = &mut parts.headers;
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        Self {
+            parts,
+            session_id: None,
+            version: ProtocolVersion::LATEST,
+            initialize_result: "{}".into(),
+            next_id: AtomicU64::new(1),
+            born: Instant::now(),
+            traffic: AtomicU64::new(0),
+            lost: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes over what the handshake came to.
+    pub(super) fn begin(&mut self, session_id: Option<HeaderValue>, version: ProtocolVersion, result: Box<str>) {
+        let headers = &mut self.parts.headers;
+        headers.insert(mcp::PROTOCOL_VERSION, HeaderValue::from_static(version.as_str()));
+        if let Some(id) = &session_id {
+            headers.insert(mcp::SESSION_ID, id.clone());
+        }
+        (self.session_id, self.version, self.initialize_result) = (session_id, version, result);
+    }
+
+    /// An id that no request on this session has had.
+    pub fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The version that the server chose.
+    pub fn version(&self) -> ProtocolVersion {
+        self.version
+    }
+
+    /// The server's `InitializeResult`, as it wrote it.
+    pub fn initialize_result(&self) -> &str {
+        &self.initialize_result
+    }
+
+    /// Starts to send a message. The future resolves when the response's head is there.
+    pub fn post(&self, message: Bytes, extra: &HeaderMap) -> ResponseFuture {
+        self.touch();
+        self.parts.client.request(self.request(Method::POST, message, extra))
+    }
+
+    /// Sends a message that needs no answer.
+    pub async fn notify(&self, message: Bytes) -> Result<(), ClientError> {
+        let response = self.post(message, &HeaderMap::new()).await?;
+        // Read to the end, so that the connection can be used again.
+        let _ = response.into_body().collect().await;
+        Ok(())
+    }
+
+    /// Opens the stream on which the server sends what belongs to no request.
+    pub fn listen(&self) -> ResponseFuture {
+        let mut request = self.request(Method::GET, Bytes::new(), &HeaderMap::new());
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        self.parts.client.request(request)
+    }
+
+    /// Resumes a stream after the event with this id.
+    pub fn resume(&self, last_event: &HeaderValue) -> ResponseFuture {
+        let mut request = self.request(Method::GET, Bytes::new(), &HeaderMap::new());
+        request.headers_mut().insert("last-event-id", last_event.clone());
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        self.touch();
+        self.parts.client.request(request)
+    }
+
+    /// Notes that something was received.
+    pub fn touch(&self) {
+        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.traffic.store(now, Ordering::Relaxed);
+    }
+
+    /// Notes that the server no longer knows the session: there is nothing to `DELETE`.
+    pub fn set_lost(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an HTTP refusal says that the session is gone.
+    pub fn is_loss(&self, status: StatusCode, body: &[u8]) -> bool {
+        if self.session_id.is_none() {
+            return false;
+        }
+        match status {
+            StatusCode::NOT_FOUND => true,
+            // Several servers answer 400 where the specification asks for 404.
+            StatusCode::BAD_REQUEST => {
+                let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+                text.contains("session") || text.contains("not initialized")
+            }
+            _ => false,
+        }
+    }
+
+    fn request(&self, method: Method, message: Bytes, extra: &HeaderMap) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(message));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.parts.endpoint.uri.clone();
+        let headers = request.headers_mut();
+        headers.clone_from(&self.parts.headers);
+        for (name, value) in extra {
+            headers.insert(name, value.clone());
+        }
+        request
+    }
+
+    async fn ping(&self) -> Result<bool, ClientError> {
+        let id = self.next_id();
+        let message = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#));
+        let response = self.post(message, &HeaderMap::new()).await?;
+        let status = response.status();
+        if status == StatusCode::OK {
+            return Ok(answer::read(response, id).await.is_ok());
+        }
+        let body = answer::collect(response.into_body(), REFUSAL_LIMIT).await.unwrap_or_default();
+        // A server that does not know `ping` is alive.
+        Ok(!self.is_loss(status, &body) && mcp::Message::parse(&body).is_ok())
+    }
+
+    async fn delete(&self) -> Result<Response<Incoming>, ClientError> {
+        self.parts.client.request(self.request(Method::DELETE, Bytes::new(), &HeaderMap::new())).await
+    }
+}
+
+impl pool::Session for UpstreamSession {
+    async fn check(&self) -> bool {
+        match self.ping().await {
+            Ok(alive) => {
+                self.touch();
+                if !alive {
+                    self.set_lost();
+                }
+                alive
+            }
+            Err(error) => {
+                tracing::debug!(endpoint = self.endpoint(), %error, "ping failed");
+                false
+            }
+        }
+    }
+
+    async fn close(&self) {
+        if self.session_id.is_none() || self.lost.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = self.delete().await {
+            tracing::debug!(endpoint = self.endpoint(), %error, "session not deleted");
+        }
+    }
+
+    fn quiet_for(&self) -> Duration {
+        self.born.elapsed().saturating_sub(Duration::from_millis(self.traffic.load(Ordering::Relaxed)))
+    }
+
+    fn endpoint(&self) -> &str {
+        &self.parts.endpoint.label
+    }
+
+    fn is_current(&self) -> bool {
+        let Parts { current, opened_for, endpoint, .. } = &self.parts;
+        current.load().still_fits(opened_for, endpoint)
+    }
+}

@@ -99,15 +99,20 @@ mod tests {
     #[test]
     fn variables_change_the_built_in_values() {
         assert_eq!(from(&[]), Ok(PoolDefaults::built_in()));
-        let changed = from(&[("POOL_MIN_SIZE", "2"), ("POOL_PRE_PING", "False"), ("POOL_RECYCLE_SECONDS", "0")]);
-        let expected = PoolDefaults { min_size: 2, pre_ping: false, recycle_seconds: 0, ..PoolDefaults::built_in() };
+        let changed =
+            from(&[("POOL_MIN_SIZE", "2"), ("POOL_PRE_PING", "False"), ("POOL_RECYCLE_SECONDS", "0")]);
+        let expected =
+            PoolDefaults { min_size: 2, pre_ping: false, recycle_seconds: 0, ..PoolDefaults::built_in() };
         assert_eq!(changed, Ok(expected));
     }
 
     #[test]
     fn wrong_values_are_named() {
         let message = |pairs: &[_]| from(pairs).unwrap_err().to_string();
-        assert_eq!(message(&[("POOL_TIMEOUT", "0")]), "POOL_TIMEOUT=\"0\" must be a whole number from 1 to 3600");
+        assert_eq!(
+            message(&[("POOL_TIMEOUT", "0")]),
+            "POOL_TIMEOUT=\"0\" must be a whole number from 1 to 3600"
+        );
         assert_eq!(message(&[("POOL_PRE_PING", "yes")]), "POOL_PRE_PING=\"yes\" must be true or false");
         assert!(message(&[("POOL_MIN_SIZE", "11")]).contains("POOL_MAX_SIZE=10"));
     }

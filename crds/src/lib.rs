@@ -36,6 +36,7 @@ pub use self::{
         },
     },
     status::{
-        EffectiveSettings, OperationStatus, Phase, PoolStatsStatus, Recommendation, ResetStatus, SessionPoolStatus,
+        EffectiveSettings, OperationStatus, Phase, PoolStatsStatus, Recommendation, ResetStatus,
+        SessionPoolStatus,
     },
 };

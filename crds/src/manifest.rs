@@ -47,7 +47,8 @@ impl ManifestError {
 /// # Errors
 /// If it is no SessionPool that the API server would take; each complaint names its field.
 pub fn parse(text: &str) -> Result<SessionPool, ManifestError> {
-    let value: Value = serde_yaml::from_str(text).map_err(|error| ManifestError::one("", format!("no YAML: {error}")))?;
+    let value: Value =
+        serde_yaml::from_str(text).map_err(|error| ManifestError::one("", format!("no YAML: {error}")))?;
     let found = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     for (field, wanted) in [("apiVersion", names::API_VERSION), ("kind", names::KIND)] {
         let found = found(field);
@@ -68,11 +69,16 @@ pub fn parse(text: &str) -> Result<SessionPool, ManifestError> {
     let root = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     // The two were read above; the type has no fields for them.
     unknown.retain(|field| field != "apiVersion" && field != "kind");
-    let mut complaints: Vec<Complaint> =
-        unknown.into_iter().map(|field| Complaint { message: suggest::unknown(root, &field), field }).collect();
+    let mut complaints: Vec<Complaint> = unknown
+        .into_iter()
+        .map(|field| Complaint { message: suggest::unknown(root, &field), field })
+        .collect();
     bounds::check(root, &value, &mut complaints);
     if pool.metadata.name.is_none() {
-        complaints.push(Complaint { field: "metadata.name".into(), message: "is missing: give the pool a name".into() });
+        complaints.push(Complaint {
+            field: "metadata.name".into(),
+            message: "is missing: give the pool a name".into(),
+        });
     }
     if complaints.is_empty() {
         complaints = rules(&pool);

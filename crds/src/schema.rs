@@ -65,7 +65,8 @@ mod tests {
             .iter()
             .filter(|(_, field)| {
                 let text = field["description"].as_str().unwrap_or_default();
-                field["x-kubernetes-validations"].is_null() && !(text.contains("Default: ") && text.contains("Example: "))
+                field["x-kubernetes-validations"].is_null()
+                    && !(text.contains("Default: ") && text.contains("Example: "))
             })
             .map(|(name, _)| name.clone())
             .collect();

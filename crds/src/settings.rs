@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn the_object_goes_before_the_operator() {
         let defaults = PoolDefaults { min_size: 2, max_size: 20, ..PoolDefaults::built_in() };
-        let spec = SessionPoolSpec { pool_max_size: Some(5), pool_recycle_seconds: Some(0), ..Default::default() };
+        let spec =
+            SessionPoolSpec { pool_max_size: Some(5), pool_recycle_seconds: Some(0), ..Default::default() };
         let settings = Settings::resolve(&spec, &defaults).unwrap();
         assert_eq!((settings.min_size, settings.max_size, settings.recycle), (2, 5, None));
         assert_eq!(settings.timeout, Duration::from_secs(30));

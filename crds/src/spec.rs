@@ -153,13 +153,19 @@ pub struct SessionPoolSpec {
 
     /// Request headers that tell principals apart, beside Authorization. Default: none. Example: ["X-User-Id"].
     #[serde(default)]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")))]
+    #[schemars(
+        length(max = 16),
+        inner(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"))
+    )]
     pub identity_headers: Vec<String>,
 
     /// Request headers that are sent upstream. Requests with other values use other sessions.
     /// Default: none. Example: ["X-Tenant"].
     #[serde(default)]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")))]
+    #[schemars(
+        length(max = 16),
+        inner(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"))
+    )]
     pub forward_headers: Vec<String>,
 
     /// What keeps a client on its session. Default: nothing. Example: {tools: [open_transaction]}.

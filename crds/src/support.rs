@@ -1,8 +1,8 @@
 //! What this version accepts in the schema and does not do yet. It is refused, never ignored.
 
 use crate::{
-    DesiredState, Isolation, NetworkPolicyMode, OptimizationMode, PoolStrategy, ProtocolVersion, SessionPoolSpec,
-    Transport, UpstreamAuthType,
+    DesiredState, Isolation, NetworkPolicyMode, OptimizationMode, PoolStrategy, ProtocolVersion,
+    SessionPoolSpec, Transport, UpstreamAuthType,
 };
 
 /// A field that is refused as it is set.
@@ -179,16 +179,31 @@ mod tests {
             ("optimization.minSize", json!({"optimization": {"minSize": 1}})),
             ("optimization.maxSize", json!({"optimization": {"maxSize": 1}})),
             ("auth.tokenSecretRef", json!({"auth": {"tokenSecretRef": {"name": "a", "key": "b"}}})),
-            ("auth.jwt.issuer", json!({"auth": {"jwt": {"issuer": "a", "audiences": ["b"], "jwksURL": "https://c"}}})),
-            ("auth.jwt.audiences", json!({"auth": {"jwt": {"issuer": "a", "audiences": ["b"], "jwksURL": "https://c"}}})),
-            ("auth.jwt.jwksURL", json!({"auth": {"jwt": {"issuer": "a", "audiences": ["b"], "jwksURL": "https://c"}}})),
+            (
+                "auth.jwt.issuer",
+                json!({"auth": {"jwt": {"issuer": "a", "audiences": ["b"], "jwksURL": "https://c"}}}),
+            ),
+            (
+                "auth.jwt.audiences",
+                json!({"auth": {"jwt": {"issuer": "a", "audiences": ["b"], "jwksURL": "https://c"}}}),
+            ),
+            (
+                "auth.jwt.jwksURL",
+                json!({"auth": {"jwt": {"issuer": "a", "audiences": ["b"], "jwksURL": "https://c"}}}),
+            ),
             ("tlsSecretName", json!({"tlsSecretName": "a"})),
             ("replicas", json!({"replicas": 2})),
             ("upstream.transport", json!({"upstream": {"transport": "SSE"}})),
             ("upstream.protocolVersion", json!({"upstream": {"protocolVersion": "2024-11-05"}})),
             ("upstream.auth.type", json!({"upstream": {"auth": {"type": "Static"}}})),
-            ("upstream.auth.bearerTokenSecretRef", json!({"upstream": {"auth": {"type": "Static", "bearerTokenSecretRef": {"name": "a", "key": "b"}}}})),
-            ("upstream.tls.caConfigMapRef", json!({"upstream": {"tls": {"caConfigMapRef": {"name": "a", "key": "b"}}}})),
+            (
+                "upstream.auth.bearerTokenSecretRef",
+                json!({"upstream": {"auth": {"type": "Static", "bearerTokenSecretRef": {"name": "a", "key": "b"}}}}),
+            ),
+            (
+                "upstream.tls.caConfigMapRef",
+                json!({"upstream": {"tls": {"caConfigMapRef": {"name": "a", "key": "b"}}}}),
+            ),
             ("upstream.tls.clientSecretName", json!({"upstream": {"tls": {"clientSecretName": "a"}}})),
             ("guard.maxUnavailable", json!({"guard": {"maxUnavailable": 1}})),
             ("guard.networkPolicy", json!({"guard": {"networkPolicy": "Managed"}})),
@@ -196,16 +211,31 @@ mod tests {
     }
 
     /// Objects of Kubernetes' own are one leaf each.
-    const WHOLE: [&str; 7] =
-        ["resources", "env", "imagePullSecrets", "tokenSecretRef", "bearerTokenSecretRef", "caConfigMapRef", "podTemplate"];
+    const WHOLE: [&str; 7] = [
+        "resources",
+        "env",
+        "imagePullSecrets",
+        "tokenSecretRef",
+        "bearerTokenSecretRef",
+        "caConfigMapRef",
+        "podTemplate",
+    ];
 
     fn leaves(path: &str, schema: &Value, out: &mut Vec<String>) {
         let name = path.rsplit('.').next().unwrap_or_default();
-        let schema = if schema["type"] == "array" && schema["items"]["properties"].is_object() { &schema["items"] } else { schema };
+        let schema = if schema["type"] == "array" && schema["items"]["properties"].is_object() {
+            &schema["items"]
+        } else {
+            schema
+        };
         match schema["properties"].as_object() {
             Some(properties) if !WHOLE.contains(&name) => {
                 for (name, schema) in properties {
-                    leaves(&if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, schema, out);
+                    leaves(
+                        &if path.is_empty() { name.clone() } else { format!("{path}.{name}") },
+                        schema,
+                        out,
+                    );
                 }
             }
             _ => out.push(path.to_owned()),
@@ -221,7 +251,8 @@ mod tests {
         let known = |leaf: &str| IMPLEMENTED.contains(&leaf) || refused.iter().any(|(path, _)| *path == leaf);
         let unknown: Vec<_> = all.iter().filter(|leaf| !known(leaf)).collect();
         assert!(unknown.is_empty(), "neither implemented nor refused: {unknown:?}");
-        let gone: Vec<_> = IMPLEMENTED.iter().filter(|leaf| !all.iter().any(|other| other == *leaf)).collect();
+        let gone: Vec<_> =
+            IMPLEMENTED.iter().filter(|leaf| !all.iter().any(|other| other == *leaf)).collect();
         assert!(gone.is_empty(), "not in the schema: {gone:?}");
     }
 

@@ -27,7 +27,11 @@ impl Admin {
     ///
     /// # Errors
     /// If a metric can't be registered.
-    pub fn new(gateway: Arc<Gateway>, readiness: Arc<Readiness>, reload: Arc<Reload>) -> prometheus::Result<Self> {
+    pub fn new(
+        gateway: Arc<Gateway>,
+        readiness: Arc<Readiness>,
+        reload: Arc<Reload>,
+    ) -> prometheus::Result<Self> {
         let metrics = Metrics::new(&gateway)?;
         Ok(Self { gateway, readiness, reload, metrics })
     }

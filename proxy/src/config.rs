@@ -104,7 +104,8 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`]; each says what to change.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
         let defaults = PoolDefaults::from_env(|name| std::env::var(name).ok())?;
         Self::parse(&text, path, &defaults)
     }
@@ -126,7 +127,8 @@ impl Config {
             .map_err(|source| ConfigError::Settings { path: path.into(), source })?;
         let value = |field, message: String| ConfigError::Value { path: path.into(), field, message };
 
-        let annotation = |name: &str| pool.metadata.annotations.as_ref().and_then(|all| all.get(name)).cloned();
+        let annotation =
+            |name: &str| pool.metadata.annotations.as_ref().and_then(|all| all.get(name)).cloned();
         let upstream = &pool.spec.upstream;
         let fallback = annotation(names::SERVICE_URL)
             .map(|url| uri(&url).map_err(|message| value("metadata.annotations", message)))
@@ -140,20 +142,24 @@ impl Config {
             endpoints.push((uri, u32::try_from(endpoint.weight).unwrap_or(0)));
         }
         if endpoints.is_empty() && fallback.is_none() {
-            let message = "set url or endpoints: serviceRef and template are for the operator, which turns them \
+            let message =
+                "set url or endpoints: serviceRef and template are for the operator, which turns them \
                            into addresses"
-                .to_owned();
+                    .to_owned();
             return Err(value("spec.upstream", message));
         }
         let mut headers = HeaderMap::new();
         for (name, text) in &upstream.headers {
-            let name = name.parse::<HeaderName>().map_err(|error| value("spec.upstream.headers", error.to_string()))?;
-            let text =
-                HeaderValue::from_str(text).map_err(|error| value("spec.upstream.headers", error.to_string()))?;
+            let name = name
+                .parse::<HeaderName>()
+                .map_err(|error| value("spec.upstream.headers", error.to_string()))?;
+            let text = HeaderValue::from_str(text)
+                .map_err(|error| value("spec.upstream.headers", error.to_string()))?;
             headers.insert(name, text);
         }
         let names = |field: &'static str, list: &[String]| -> Result<Vec<HeaderName>, ConfigError> {
-            let parse = |name: &String| name.parse().map_err(|_| value(field, format!("{name:?} is no header name")));
+            let parse =
+                |name: &String| name.parse().map_err(|_| value(field, format!("{name:?} is no header name")));
             list.iter().map(parse).collect()
         };
         let mut forwarded_headers = names("spec.forwardHeaders", &pool.spec.forward_headers)?;

@@ -27,13 +27,9 @@ use crate::{
         clients::Clients,
         principal::Principal,
         reply::{self, Reply},
-        token::Sealer,
+        token::{Claims, Sealer},
     },
-    mcp::{
-        self, Message,
-        envelope::EnvelopeError,
-        error::code,
-    },
+    mcp::{self, Message, envelope::EnvelopeError, error::code},
     metrics::Requests,
     pool::Pool,
     upstream::{HttpConnector, Scope, SessionKey, key::ForwardedHeaders},
@@ -123,8 +119,14 @@ impl Gateway {
         match Limited::new(body, self.max_body).collect().await {
             Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => {
-                let message = format!("the body is larger than {} bytes (see --max-body-bytes)", self.max_body);
-                Err(Box::new(reply::failure(StatusCode::PAYLOAD_TOO_LARGE, None, code::INVALID_REQUEST, &message)))
+                let message =
+                    format!("the body is larger than {} bytes (see --max-body-bytes)", self.max_body);
+                Err(Box::new(reply::failure(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    None,
+                    code::INVALID_REQUEST,
+                    &message,
+                )))
             }
             Err(error) => {
                 let message = format!("the body broke off: {error}");
@@ -166,7 +168,8 @@ impl Gateway {
         id: Option<&str>,
     ) -> Result<Arc<ClientSession>, Box<Response<Reply>>> {
         let Some(token) = headers.get(mcp::SESSION_ID) else {
-            let message = "the Mcp-Session-Id header is missing: send initialize first, then the id from its answer";
+            let message =
+                "the Mcp-Session-Id header is missing: send initialize first, then the id from its answer";
             return Err(Box::new(reply::failure(StatusCode::BAD_REQUEST, id, code::SERVER, message)));
         };
         let unknown = |message: &str| {
@@ -182,29 +185,25 @@ impl Gateway {
         let found = self.clients.find(claims, config.settings.client_session_idle);
         found.map_err(|_| unknown("the session has ended: initialize again"))
     }
+}
 
-    /// The key of the slots that may serve a client.
-    fn key(
-        &self,
-        config: &Config,
-        headers: &HeaderMap,
-        claims: &crate::downstream::token::Claims,
-    ) -> SessionKey {
-        let scope = config.scope(claims.id, claims.principal);
-        let capabilities = match scope {
-            // Only a slot of its own can ask this client something.
-            Scope::Client(_) | Scope::Direct(_) => &*claims.capabilities,
-            Scope::Shared | Scope::Principal(_) | Scope::Warm => "{}",
-        };
-        let forwarded = config.forwarded_headers.iter().flat_map(|name| {
-            headers.get_all(name).iter().map(move |value| (name.clone(), value.clone()))
-        });
-        SessionKey {
-            version: claims.version,
-            capabilities: capabilities.into(),
-            scope,
-            headers: ForwardedHeaders::new(forwarded.collect()),
-        }
+/// The key of the slots that may serve a client.
+fn key(config: &Config, headers: &HeaderMap, claims: &Claims) -> SessionKey {
+    let scope = config.scope(claims.id, claims.principal);
+    let capabilities = match scope {
+        // Only a slot of its own can ask this client something.
+        Scope::Client(_) | Scope::Direct(_) => &*claims.capabilities,
+        Scope::Shared | Scope::Principal(_) | Scope::Warm => "{}",
+    };
+    let forwarded = config
+        .forwarded_headers
+        .iter()
+        .flat_map(|name| headers.get_all(name).iter().map(move |value| (name.clone(), value.clone())));
+    SessionKey {
+        version: claims.version,
+        capabilities: capabilities.into(),
+        scope,
+        headers: ForwardedHeaders::new(forwarded.collect()),
     }
 }
 

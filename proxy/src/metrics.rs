@@ -61,6 +61,11 @@ impl Collector for PoolCollector {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let gateway = &self.0;
-        families::of(&gateway.config.load(), &gateway.pool.snapshot(), gateway.clients.len(), &gateway.requests)
+        families::of(
+            &gateway.config.load(),
+            &gateway.pool.snapshot(),
+            gateway.clients.len(),
+            &gateway.requests,
+        )
     }
 }

@@ -2,7 +2,13 @@
 
 use crds::wire::{PoolStats, SessionInfo, UpstreamState};
 
-use crate::{gateway::Gateway, pool::SlotInfo, readiness::Readiness, reload::Reload, upstream::{Scope, SessionKey}};
+use crate::{
+    gateway::Gateway,
+    pool::SlotInfo,
+    readiness::Readiness,
+    reload::Reload,
+    upstream::{Scope, SessionKey},
+};
 
 /// The documented statistics, and what else is known.
 pub(super) fn stats(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -> PoolStats {

@@ -32,7 +32,9 @@ pub fn origin(headers: &HeaderMap, local: bool) -> Result<(), Rejection> {
     if local && !host.is_empty() && !is_loopback(host_only(host)) {
         return Err(Rejection::new(
             StatusCode::FORBIDDEN,
-            format!("Host {host:?} is refused: this proxy listens on loopback only; use 127.0.0.1 or localhost"),
+            format!(
+                "Host {host:?} is refused: this proxy listens on loopback only; use 127.0.0.1 or localhost"
+            ),
         ));
     }
     let Some(origin) = text(headers, header::ORIGIN) else { return Ok(()) };
@@ -67,7 +69,8 @@ pub fn accepts_events(headers: &HeaderMap) -> Result<(), Rejection> {
 
 /// A body must be JSON.
 pub fn is_json(headers: &HeaderMap) -> Result<(), Rejection> {
-    let kind = text(headers, header::CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or("").trim();
+    let kind =
+        text(headers, header::CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or("").trim();
     if kind.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
@@ -119,7 +122,8 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let pair = |&(name, value): &(&'static str, &str)| (HeaderName::from_static(name), value.parse().unwrap());
+        let pair =
+            |&(name, value): &(&'static str, &str)| (HeaderName::from_static(name), value.parse().unwrap());
         pairs.iter().map(pair).collect()
     }
 

@@ -24,7 +24,9 @@ pub enum SessionKeyError {
         source: io::Error,
     },
     /// It does not hold a key.
-    #[error("session key file {path} must hold 32 random bytes as base64; make one with: openssl rand -base64 32")]
+    #[error(
+        "session key file {path} must hold 32 random bytes as base64; make one with: openssl rand -base64 32"
+    )]
     Content {
         /// The file.
         path: PathBuf,

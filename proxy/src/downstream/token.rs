@@ -78,7 +78,7 @@ impl Sealer {
     pub fn seal(&self, claims: &Claims) -> Result<String, Unspecified> {
         let mut text = Vec::with_capacity(FIXED + claims.capabilities.len() + TAG);
         text.push(LAYOUT);
-        text.push(ProtocolVersion::ALL.iter().position(|v| *v == claims.version).map_or(0, |at| at as u8));
+        text.push(claims.version as u8);
         text.extend_from_slice(&claims.id);
         text.extend_from_slice(&claims.principal);
         text.extend_from_slice(&claims.issued.to_le_bytes());

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     Gateway,
     exchange::{Call, Exchange},
+    key,
 };
 use crate::{
     config::Config,
@@ -71,13 +72,14 @@ impl Gateway {
         method: &str,
         params: Option<&RawValue>,
     ) -> Response<Reply> {
-        let key = self.key(config, headers, &client.claims);
+        let key = key(config, headers, &client.claims);
         match method {
             "ping" => return reply::json(StatusCode::OK, result(id, "{}")),
             // Messages of a shared slot's level reach its clients; each keeps what it asked for.
             "logging/setLevel" if !key.is_bound() => return reply::json(StatusCode::OK, result(id, "{}")),
             _ if !key.is_bound() && NEED_OWN_SLOT.contains(&method) => {
-                let message = format!("{method} is not carried over a shared session; use isolation: Session");
+                let message =
+                    format!("{method} is not carried over a shared session; use isolation: Session");
                 return reply::json(StatusCode::OK, error(Some(id), code::METHOD_NOT_FOUND, &message, None));
             }
             _ => {}
@@ -91,10 +93,8 @@ impl Gateway {
         }
         let token = Params::parse(params).meta.and_then(|meta| meta.progress_token).map(RawValue::get);
         let call = Call { message: body, id, token };
-        let extra: HeaderMap = PER_REQUEST
-            .iter()
-            .filter_map(|name| Some((name.clone(), headers.get(name)?.clone())))
-            .collect();
+        let extra: HeaderMap =
+            PER_REQUEST.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone()))).collect();
         for _ in 0..2 {
             match self.attempt(config, client, &key, call, &extra).await {
                 Attempt::Done(response) => return response,
@@ -122,7 +122,7 @@ impl Gateway {
         let lease = match self.pool.checkout(key, deadline, existing).await {
             Ok(lease) => lease,
             Err(CheckoutError::Refused(Refusal::Lost)) => return Attempt::Lost,
-            Err(error) => return Attempt::Done(self.unavailable(config, Some(call.id), &error)),
+            Err(error) => return Attempt::Done(no_slot(config, Some(call.id), &error)),
         };
         if key.is_bound() && !existing {
             client.bind(Some(key.clone()));
@@ -130,7 +130,11 @@ impl Gateway {
         let grace = config.settings.disconnect_grace;
         let mut exchange = Exchange::start(lease, client, call, extra, key.is_bound(), grace);
         let response = match exchange.head().await {
-            None => return Attempt::Done(reply::empty(StatusCode::ACCEPTED)),
+            None => {
+                // The client cancelled: nothing is left to wait for.
+                drop(exchange.into_body());
+                return Attempt::Done(reply::empty(StatusCode::ACCEPTED));
+            }
             Some(Ok(response)) => response,
             Some(Err(error)) => {
                 let Some((lease, _)) = exchange.into_body() else { return Attempt::Lost };
@@ -138,7 +142,7 @@ impl Gateway {
             }
         };
         if response.status() != StatusCode::OK {
-            return self.refused(exchange, response, call.id).await;
+            return refused(exchange, response, call.id).await;
         }
         Attempt::Done(match answer::framing(&response) {
             Ok(answer::Framing::Events) => reply::events(Reply::Events(Box::new(exchange))),
@@ -154,79 +158,78 @@ impl Gateway {
             }
         })
     }
+}
 
-    /// The upstream refused with an HTTP status: the session may be gone; else the refusal is passed on.
-    async fn refused(&self, exchange: Exchange, head: Response<()>, id: &str) -> Attempt {
-        let Some((lease, body)) = exchange.into_body() else { return Attempt::Lost };
-        let body = match body {
-            Some(body) => answer::collect(body, REFUSAL_LIMIT).await.unwrap_or_default(),
-            None => Bytes::new(),
-        };
-        if lease.session().is_loss(head.status(), &body) {
-            lease.session().set_lost();
-            lease.lost();
-            return Attempt::Lost;
-        }
-        drop(lease);
-        let status = head.status();
-        let mut response = match Message::parse(&body) {
-            Ok(Message::Response { id: upstream_id, .. }) => {
-                let edit = (upstream_id != "null").then_some(Edit { old: upstream_id, new: id });
-                reply::json(status, edit.map_or(body.clone(), |edit| rewrite(&body, &mut [edit])))
-            }
-            _ => {
-                let status = if status.is_success() { StatusCode::BAD_GATEWAY } else { status };
-                let message = format!("the upstream answered with HTTP {}", head.status());
-                unavailable(status, Some(id), &message, "upstream_refused", None)
-            }
-        };
-        for name in [header::WWW_AUTHENTICATE, header::RETRY_AFTER] {
-            if let Some(value) = head.headers().get(&name) {
-                response.headers_mut().insert(name, value.clone());
-            }
-        }
-        Attempt::Done(response)
+/// The upstream refused with an HTTP status: the session may be gone; else the refusal is passed on.
+async fn refused(exchange: Exchange, head: Response<()>, id: &str) -> Attempt {
+    let Some((lease, body)) = exchange.into_body() else { return Attempt::Lost };
+    let body = match body {
+        Some(body) => answer::collect(body, REFUSAL_LIMIT).await.unwrap_or_default(),
+        None => Bytes::new(),
+    };
+    if lease.session().is_loss(head.status(), &body) {
+        lease.session().set_lost();
+        lease.lost();
+        return Attempt::Lost;
     }
+    drop(lease);
+    let status = head.status();
+    let mut response = match Message::parse(&body) {
+        Ok(Message::Response { id: upstream_id, .. }) => {
+            let edit = (upstream_id != "null").then_some(Edit { old: upstream_id, new: id });
+            reply::json(status, edit.map_or(body.clone(), |edit| rewrite(&body, &mut [edit])))
+        }
+        _ => {
+            let status = if status.is_success() { StatusCode::BAD_GATEWAY } else { status };
+            let message = format!("the upstream answered with HTTP {}", head.status());
+            unavailable(status, Some(id), &message, "upstream_refused", None)
+        }
+    };
+    for name in [header::WWW_AUTHENTICATE, header::RETRY_AFTER] {
+        if let Some(value) = head.headers().get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    Attempt::Done(response)
+}
 
-    /// The answer when there is no slot.
-    pub(super) fn unavailable(
-        &self,
-        config: &Config,
-        id: Option<&str>,
-        failure: &CheckoutError<ConnectError>,
-    ) -> Response<Reply> {
-        let settings = &config.settings;
-        match failure {
-            CheckoutError::Timeout { size, limit, waiters } => {
-                let message = format!(
-                    "no session came free within {} s: {size} of at most {limit} are in use and {waiters} more \
-                     requests wait; raise poolMaxSize or poolTimeout, or make calls shorter",
-                    settings.timeout.as_secs()
-                );
-                let data = json!({ "size": size, "limit": limit, "waiters": waiters });
-                unavailable(StatusCode::SERVICE_UNAVAILABLE, id, &message, "pool_timeout", Some(data))
+/// The answer when there is no slot.
+pub(super) fn no_slot(
+    config: &Config,
+    id: Option<&str>,
+    failure: &CheckoutError<ConnectError>,
+) -> Response<Reply> {
+    let settings = &config.settings;
+    match failure {
+        CheckoutError::Timeout { size, limit, waiters } => {
+            let message = format!(
+                "no session came free within {} s: {size} of at most {limit} are in use and {waiters} more \
+                 requests wait; raise poolMaxSize or poolTimeout, or make calls shorter",
+                settings.timeout.as_secs()
+            );
+            let data = json!({ "size": size, "limit": limit, "waiters": waiters });
+            unavailable(StatusCode::SERVICE_UNAVAILABLE, id, &message, "pool_timeout", Some(data))
+        }
+        CheckoutError::Refused(Refusal::QueueFull) => {
+            let message = format!(
+                "{} requests wait for a session already; raise poolMaxSize or poolMaxWaiters, or send fewer",
+                settings.max_waiters
+            );
+            unavailable(StatusCode::SERVICE_UNAVAILABLE, id, &message, "queue_full", None)
+        }
+        CheckoutError::Refused(refusal) => {
+            unavailable(StatusCode::SERVICE_UNAVAILABLE, id, &refusal.to_string(), "refused", None)
+        }
+        CheckoutError::Connect(ConnectError::Unauthorized { status, challenge, .. }) => {
+            let mut response =
+                reply::failure(*status, id, code::SERVER, "the upstream refused the credentials");
+            if let Some(challenge) = challenge {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.clone());
             }
-            CheckoutError::Refused(Refusal::QueueFull) => {
-                let message = format!(
-                    "{} requests wait for a session already; raise poolMaxSize or poolMaxWaiters, or send fewer",
-                    settings.max_waiters
-                );
-                unavailable(StatusCode::SERVICE_UNAVAILABLE, id, &message, "queue_full", None)
-            }
-            CheckoutError::Refused(refusal) => {
-                unavailable(StatusCode::SERVICE_UNAVAILABLE, id, &refusal.to_string(), "refused", None)
-            }
-            CheckoutError::Connect(ConnectError::Unauthorized { status, challenge, .. }) => {
-                let mut response =
-                    reply::failure(*status, id, code::SERVER, "the upstream refused the credentials");
-                if let Some(challenge) = challenge {
-                    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.clone());
-                }
-                response
-            }
-            CheckoutError::Connect(error) => {
-                unavailable(StatusCode::SERVICE_UNAVAILABLE, id, &error.to_string(), "upstream_unreachable", None)
-            }
+            response
+        }
+        CheckoutError::Connect(error) => {
+            unavailable(StatusCode::SERVICE_UNAVAILABLE, id, &error.to_string(), "upstream_unreachable", None)
         }
     }
 }

@@ -125,7 +125,8 @@ impl Exchange {
 
     /// Waits for the response's head; none if the client cancelled the request.
     pub async fn head(&mut self) -> Option<Result<Response<()>, ClientError>> {
-        std::future::poll_fn(|cx| self.inner.as_mut().map_or(Poll::Ready(None), |inner| inner.poll_head(cx))).await
+        std::future::poll_fn(|cx| self.inner.as_mut().map_or(Poll::Ready(None), |inner| inner.poll_head(cx)))
+            .await
     }
 
     /// Ends the exchange and gives its lease and body; only after the head.
@@ -157,7 +158,12 @@ impl Exchange {
             Ok(Message::Response { id, .. }) if id == inner.upstream_id => {
                 rewrite(&body, &mut [Edit { old: id, new: &inner.request.id }])
             }
-            _ => error(Some(&inner.request.id), code::SERVER, "the upstream's answer is no answer to this request", None),
+            _ => error(
+                Some(&inner.request.id),
+                code::SERVER,
+                "the upstream's answer is no answer to this request",
+                None,
+            ),
         })
     }
 
@@ -191,7 +197,8 @@ impl Inner {
         let Stream::Head(sending) = &mut self.stream else { return Poll::Ready(None) };
         Poll::Ready(Some(ready!(sending.poll_unpin(cx)).map(|response| {
             self.lease.session().touch();
-            let framing = (response.status() == StatusCode::OK).then(|| answer::framing(&response).ok()).flatten();
+            let framing =
+                (response.status() == StatusCode::OK).then(|| answer::framing(&response).ok()).flatten();
             let (head, body) = response.into_parts();
             self.stream = match framing {
                 Some(Framing::Json) => Stream::Json(body, BytesMut::new()),
@@ -211,7 +218,7 @@ impl Inner {
                     None => continue,
                 },
                 Ok(None) => {}
-                Err(too_large) => return Poll::Ready(self.fail(&too_large.to_string())),
+                Err(too_large) => return Poll::Ready(Some(self.fail(&too_large.to_string()))),
             }
             if self.request.poll_given_up(cx) && !self.answered {
                 self.lease.condemn(CloseReason::Abandoned);
@@ -222,11 +229,12 @@ impl Inner {
                 Poll::Ready(false) if self.answered => return Poll::Ready(None),
                 Poll::Ready(false) => {
                     if !self.resume() {
-                        return Poll::Ready(self.fail("the upstream's stream ended without an answer"));
+                        return Poll::Ready(Some(self.fail("the upstream's stream ended without an answer")));
                     }
                 }
                 Poll::Pending if self.answered => {
-                    let end = self.end.get_or_insert_with(|| Box::pin(tokio::time::sleep(answer::END_TIMEOUT)));
+                    let end =
+                        self.end.get_or_insert_with(|| Box::pin(tokio::time::sleep(answer::END_TIMEOUT)));
                     return end.poll_unpin(cx).map(|()| None);
                 }
                 Poll::Pending => return Poll::Pending,
@@ -249,7 +257,8 @@ impl Inner {
             }),
             Stream::Resume(future) => {
                 let response = ready!(future.poll_unpin(cx)).ok();
-                let events = response.filter(|response| matches!(answer::framing(response), Ok(Framing::Events)));
+                let events =
+                    response.filter(|response| matches!(answer::framing(response), Ok(Framing::Events)));
                 let Some(response) = events else { return Poll::Ready(false) };
                 self.decoder = Decoder::new(answer::ANSWER_LIMIT);
                 self.stream = Stream::Events(response.into_body());
@@ -261,7 +270,9 @@ impl Inner {
 
     /// The whole of a JSON answer.
     fn poll_json(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, AnswerError>> {
-        let Stream::Json(body, buffer) = &mut self.stream else { return Poll::Ready(Err(AnswerError::Ended)) };
+        let Stream::Json(body, buffer) = &mut self.stream else {
+            return Poll::Ready(Err(AnswerError::Ended));
+        };
         while let Some(frame) = ready!(Pin::new(&mut *body).poll_frame(cx)) {
             let frame = frame.map_err(|error| AnswerError::Broken(error.to_string()))?;
             buffer.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
@@ -275,7 +286,9 @@ impl Inner {
 
     /// Reads on when nobody listens, until the slot is free; false if it is not to be used again.
     pub fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if matches!(self.stream, Stream::Head(_)) && ready!(self.poll_head(cx)).is_none_or(|head| head.is_err()) {
+        if matches!(self.stream, Stream::Head(_))
+            && ready!(self.poll_head(cx)).is_none_or(|head| head.is_err())
+        {
             return Poll::Ready(false);
         }
         match &self.stream {
@@ -300,13 +313,13 @@ impl Inner {
     }
 
     /// The end of a stream without an answer: the slot can't be trusted, and the client must know.
-    fn fail(&mut self, message: &str) -> Option<Bytes> {
+    fn fail(&mut self, message: &str) -> Bytes {
         self.answered = true;
         self.stream = Stream::Over;
         self.lease.condemn(CloseReason::Abandoned);
         let data = serde_json::json!({ "reason": "answer_lost", "executed": "unknown" });
         let message = format!("{message}; the request may have been executed");
-        Some(sse::encode(&error(Some(&self.request.id), code::SERVER, &message, Some(data))))
+        sse::encode(&error(Some(&self.request.id), code::SERVER, &message, Some(data)))
     }
 
     /// What the client gets of an event.
@@ -344,7 +357,8 @@ impl Inner {
         let answer = if method == "ping" {
             result(id, "{}")
         } else {
-            let message = "requests to the client are not carried over a shared session; use isolation: Session";
+            let message =
+                "requests to the client are not carried over a shared session; use isolation: Session";
             error(Some(id), code::METHOD_NOT_FOUND, message, None)
         };
         let session = Arc::clone(self.lease.session());

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use tokio::time::Instant;
 
-use super::Gateway;
+use super::{Gateway, call::no_slot, key};
 use crate::{
     config::Config,
     downstream::{
@@ -43,13 +43,15 @@ impl Gateway {
             return reply::failure(StatusCode::BAD_REQUEST, None, code::INVALID_REQUEST, message);
         };
         if headers.contains_key(mcp::SESSION_ID) {
-            let message = "this session is initialized already: send initialize without Mcp-Session-Id for a new one";
+            let message =
+                "this session is initialized already: send initialize without Mcp-Session-Id for a new one";
             return reply::failure(StatusCode::BAD_REQUEST, Some(id), code::INVALID_REQUEST, message);
         }
         let params: Params<'_> = match serde_json::from_str(params.map_or("null", RawValue::get)) {
             Ok(params) => params,
             Err(error) => {
-                let message = format!("initialize needs params with protocolVersion and capabilities: {error}");
+                let message =
+                    format!("initialize needs params with protocolVersion and capabilities: {error}");
                 return reply::failure(StatusCode::BAD_REQUEST, Some(id), code::INVALID_PARAMS, &message);
             }
         };
@@ -59,19 +61,21 @@ impl Gateway {
             id: random_id(),
             principal: principal.binding(),
             version: params.protocol_version.parse().unwrap_or(ProtocolVersion::LATEST),
-            issued: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            issued: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
             home: 0,
             // Too many to be remembered by the token: the client is asked nothing then.
             capabilities: if Sealer::fits(&capabilities) { capabilities.into() } else { "{}".into() },
         };
-        let key = self.key(config, headers, &claims);
+        let key = key(config, headers, &claims);
         let session = match self.pool.peek(&key) {
             Some(session) => session,
             None => {
                 let deadline = Instant::now() + config.settings.timeout;
                 match self.pool.checkout(&key, deadline, false).await {
                     Ok(lease) => std::sync::Arc::clone(lease.session()),
-                    Err(error) => return self.unavailable(config, Some(id), &error),
+                    Err(error) => return no_slot(config, Some(id), &error),
                 }
             }
         };
@@ -132,7 +136,8 @@ mod tests {
     #[test]
     fn hides_what_is_not_carried() {
         let result = r#"{"capabilities":{"tools":{"listChanged":true,"x":1},"resources":{"subscribe":true},"tasks":{},"logging":{}},"instructions":"hi"}"#;
-        let expected = r#"{"capabilities":{"logging":{},"resources":{},"tools":{"x":1}},"instructions":"hi"}"#;
+        let expected =
+            r#"{"capabilities":{"logging":{},"resources":{},"tools":{"x":1}},"instructions":"hi"}"#;
         let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         assert_eq!(parse(&carried(result)), parse(expected));
     }

@@ -170,8 +170,10 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1,"method":"a"}"#, "request 1 a"),
             (r#"{"jsonrpc":"2.0","method":"a\u0062","id":"x y"}"#, "request \"x y\" ab"),
             (r#"{"jsonrpc":"2.0","id":-0.5e3,"method":"a"}"#, "request -0.5e3 a"),
-            (r#"{"jsonrpc":"2.0","id":123456789012345678901234567890,"method":"a"}"#,
-             "request 123456789012345678901234567890 a"),
+            (
+                r#"{"jsonrpc":"2.0","id":123456789012345678901234567890,"method":"a"}"#,
+                "request 123456789012345678901234567890 a",
+            ),
             (r#"{"jsonrpc":"2.0","method":"a"}"#, "notification a"),
             (r#"{"jsonrpc":"2.0","id":1,"result":null}"#, "response 1"),
             (r#"{"jsonrpc":"2.0","id":null,"error":{"code":1}}"#, "response null"),

@@ -17,7 +17,7 @@ pub enum ProtocolVersion {
 pub struct UnsupportedVersion(pub String);
 
 impl ProtocolVersion {
-    /// All of them, oldest first.
+    /// All of them, oldest first, each at the place that its number as an enum gives.
     pub const ALL: [Self; 2] = [Self::V2025_06_18, Self::V2025_11_25];
 
     /// The newest one, which is offered to a client that asks for one we don't speak.

@@ -19,11 +19,15 @@ pub(super) fn of(config: &Config, now: &Snapshot, clients: usize, requests: &Req
     let limits = config.limits();
     let by_status = [("active", now.active), ("available", now.available), ("unhealthy", now.unhealthy)];
     let sessions = |name, help| {
-        let metrics = by_status.iter().map(|(status, count)| maker.gauge(&[("status", status)], *count as f64));
+        let metrics =
+            by_status.iter().map(|(status, count)| maker.gauge(&[("status", status)], *count as f64));
         family(name, help, MetricType::GAUGE, metrics.collect())
     };
-    let gauge = |name, help, value: usize| family(name, help, MetricType::GAUGE, vec![maker.gauge(&[], value as f64)]);
-    let counter = |name, help, value: u64| family(name, help, MetricType::COUNTER, vec![maker.counter(&[], value)]);
+    let gauge = |name, help, value: usize| {
+        family(name, help, MetricType::GAUGE, vec![maker.gauge(&[], value as f64)])
+    };
+    let counter =
+        |name, help, value: u64| family(name, help, MetricType::COUNTER, vec![maker.counter(&[], value)]);
     let count = now.counters;
     let sizes = [("min", limits.min), ("max", limits.max)];
     let sizes = sizes.iter().map(|(bound, size)| maker.gauge(&[("bound", bound)], *size as f64));
@@ -31,25 +35,47 @@ pub(super) fn of(config: &Config, now: &Snapshot, clients: usize, requests: &Req
     vec![
         sessions("mcpgateway_pool_sessions_total", "Sessions of the pool by status (a gauge)."),
         sessions("mcpgateway_pool_sessions", "Sessions of the pool by status."),
-        gauge("mcpgateway_pool_direct_sessions", "Sessions outside the pool, one for each client session.", now.direct),
+        gauge(
+            "mcpgateway_pool_direct_sessions",
+            "Sessions outside the pool, one for each client session.",
+            now.direct,
+        ),
         gauge("mcpgateway_pool_initializing_sessions", "Sessions that are being opened.", now.initializing),
         gauge("mcpgateway_pool_leases", "Requests that hold a session.", now.leases),
         gauge("mcpgateway_pool_waiters", "Requests that wait for a session.", now.waiting),
         gauge("mcpgateway_pool_client_sessions", "Client sessions that this replica knows.", clients),
-        family("mcpgateway_pool_size", "Configured bounds of the pool's size.", MetricType::GAUGE, sizes.collect()),
+        family(
+            "mcpgateway_pool_size",
+            "Configured bounds of the pool's size.",
+            MetricType::GAUGE,
+            sizes.collect(),
+        ),
         counter("mcpgateway_pool_acquisitions_total", "Sessions handed to requests.", count.acquisitions),
         counter("mcpgateway_pool_releases_total", "Sessions given back by requests.", count.releases),
-        counter("mcpgateway_pool_timeouts_total", "Requests that waited for a session in vain.", count.timeouts),
+        counter(
+            "mcpgateway_pool_timeouts_total",
+            "Requests that waited for a session in vain.",
+            count.timeouts,
+        ),
         counter("mcpgateway_pool_refusals_total", "Requests refused since too many waited.", count.refusals),
         counter("mcpgateway_pool_creates_total", "Sessions opened.", count.creates),
         counter("mcpgateway_pool_destroys_total", "Sessions closed or lost.", count.destroys),
-        counter("mcpgateway_pool_connect_failures_total", "Sessions that could not be opened.", count.connect_failures),
+        counter(
+            "mcpgateway_pool_connect_failures_total",
+            "Sessions that could not be opened.",
+            count.connect_failures,
+        ),
         counter(
             "mcpgateway_pool_foreign_tokens_total",
             "Session ids that came with another principal's credential.",
             requests.foreign(),
         ),
-        family("mcpgateway_pool_requests_total", "HTTP requests by answer.", MetricType::COUNTER, classes.collect()),
+        family(
+            "mcpgateway_pool_requests_total",
+            "HTTP requests by answer.",
+            MetricType::COUNTER,
+            classes.collect(),
+        ),
         family(
             "mcpgateway_pool_acquire_wait_seconds",
             "Time from a request's turn to ask until it has a session.",
@@ -117,15 +143,15 @@ impl Maker<'_> {
 
     fn ages(&self, now: &Snapshot) -> Metric {
         let seconds: Vec<f64> = now.ages.iter().map(std::time::Duration::as_secs_f64).collect();
-        let quantile = |share: f64| {
-            let at = (share * seconds.len().saturating_sub(1) as f64).round() as usize;
+        let quantile = |share: usize| {
+            let at = seconds.len().saturating_sub(1) * share / 100;
             let mut quantile = Quantile::default();
-            quantile.set_quantile(share);
+            quantile.set_quantile(share as f64 / 100.0);
             quantile.set_value(seconds.get(at).copied().unwrap_or(f64::NAN));
             quantile
         };
         let mut summary = Summary::default();
-        summary.set_quantile([0.5, 0.9, 0.99].map(quantile).into());
+        summary.set_quantile([50, 90, 99].map(quantile).into());
         summary.set_sample_count(seconds.len() as u64);
         summary.set_sample_sum(seconds.iter().sum());
         let mut metric = self.metric(&[]);

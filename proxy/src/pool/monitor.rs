@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Connector, shared::Shared};
+use super::{Connector, shared::Shared, state::State};
 
 const PERIOD: Duration = Duration::from_millis(250);
 
@@ -17,7 +17,7 @@ pub(super) fn spawn<C: Connector>(shared: &Arc<Shared<C>>) {
 async fn run<C: Connector>(pool: Weak<Shared<C>>) {
     loop {
         let Some(shared) = pool.upgrade() else { return };
-        shared.update(|state, now, actions| state.maintain(now, actions));
+        shared.update(State::maintain);
         let stop = shared.stop.clone();
         drop(shared);
         tokio::select! {

@@ -3,10 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::{
-    sync::oneshot,
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -238,8 +235,9 @@ impl<C: Connector> Inner<C> {
     fn prepare(&mut self, shared: &Arc<Shared<C>>, action: Action<C::Key, C::Error>) -> Option<Deed<C>> {
         match action {
             Action::Grant(waiter, grant) => {
-                let lease = self.lease(shared, grant)?;
-                Some(Deed::Answer(self.waiters.remove(&waiter)?, Ok(lease)))
+                // The sender first: a lease that is dropped here would ask for the lock that is held.
+                let sender = self.waiters.remove(&waiter)?;
+                Some(Deed::Answer(sender, Ok(self.lease(shared, grant)?)))
             }
             Action::Fail(waiter, failure) => {
                 Some(Deed::Answer(self.waiters.remove(&waiter)?, Err(failure.into())))

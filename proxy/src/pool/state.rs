@@ -249,7 +249,14 @@ impl<K: Key, E: Clone> State<K, E> {
     }
 
     /// The slot's session could not be opened. `pause` is how long no other is tried, before jitter and growth.
-    pub fn open_failed(&mut self, slot_id: SlotId, error: E, pause: Duration, now: Instant, actions: &mut Actions<K, E>) {
+    pub fn open_failed(
+        &mut self,
+        slot_id: SlotId,
+        error: E,
+        pause: Duration,
+        now: Instant,
+        actions: &mut Actions<K, E>,
+    ) {
         let Some(slot) = self.drop_slot(slot_id) else { return };
         self.opening -= 1;
         self.counters.connect_failures += 1;

@@ -37,7 +37,9 @@ pub enum ConnectError {
         challenge: Option<HeaderValue>,
     },
     /// The server answers, but not as an MCP server does.
-    #[error("upstream {endpoint} is no MCP server: {what}; check the host, the port and the path (often /mcp)")]
+    #[error(
+        "upstream {endpoint} is no MCP server: {what}; check the host, the port and the path (often /mcp)"
+    )]
     NotMcp {
         /// The address that was dialled.
         endpoint: Arc<str>,

@@ -62,7 +62,8 @@ pub(super) async fn open(
 
     let id = session.next_id();
     let request = initialize(id, key, target);
-    let response = session.post(request, &HeaderMap::new()).await.map_err(|error| failed.unreachable(&error))?;
+    let response =
+        session.post(request, &HeaderMap::new()).await.map_err(|error| failed.unreachable(&error))?;
     let status = response.status();
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         let challenge = response.headers().get(header::WWW_AUTHENTICATE).cloned();
@@ -121,8 +122,8 @@ impl Failed<'_> {
     }
 
     fn result(&self, body: &[u8]) -> Result<(Box<str>, ProtocolVersion), ConnectError> {
-        let answer: Answer<'_> =
-            serde_json::from_slice(body).map_err(|error| self.what(format!("its answer is no JSON-RPC: {error}")))?;
+        let answer: Answer<'_> = serde_json::from_slice(body)
+            .map_err(|error| self.what(format!("its answer is no JSON-RPC: {error}")))?;
         let refused = |message: String| ConnectError::Refused {
             endpoint: Arc::clone(&self.endpoint.label),
             message: message.into(),
@@ -133,9 +134,10 @@ impl Failed<'_> {
         let raw = answer.result.map(RawValue::get).unwrap_or_default();
         let result: InitializeResult = serde_json::from_str(raw)
             .map_err(|_| self.what("its answer to initialize has no protocolVersion".into()))?;
-        let version = result.protocol_version.parse().map_err(|error: mcp::version::UnsupportedVersion| {
-            refused(format!("it speaks another version: {error}"))
-        })?;
+        let version =
+            result.protocol_version.parse().map_err(|error: mcp::version::UnsupportedVersion| {
+                refused(format!("it speaks another version: {error}"))
+            })?;
         Ok((raw.into(), version))
     }
 }

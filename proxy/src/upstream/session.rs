@@ -68,7 +68,12 @@ impl UpstreamSession {
     }
 
     /// Takes over what the handshake came to.
-    pub(super) fn begin(&mut self, session_id: Option<HeaderValue>, version: ProtocolVersion, result: Box<str>) {
+    pub(super) fn begin(
+        &mut self,
+        session_id: Option<HeaderValue>,
+        version: ProtocolVersion,
+        result: Box<str>,
+    ) {
         let headers = &mut self.parts.headers;
         headers.insert(mcp::PROTOCOL_VERSION, HeaderValue::from_static(version.as_str()));
         if let Some(id) = &session_id {

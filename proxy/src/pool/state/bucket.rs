@@ -11,7 +11,7 @@ use crate::strategy::{Strategy, StrategyKind};
 pub type WaiterId = u64;
 
 /// The longest pause between attempts to open a session.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// See the module's text.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 
 mod bounds;
 mod suggest;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 

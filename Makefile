@@ -1,0 +1,96 @@
+# Development tasks; `make help` lists them. What they do is in the scripts they call.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export CLUSTER ?= default
+NODE ?= 1
+CMD ?=
+ARGS ?=
+
+cluster := tests/cluster
+host := $(shell rustc -vV | sed -n 's/^host: //p')
+mode := $(if $(filter 0,$(NODE)),control-plane,node)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Try it
+.PHONY: demo demo-down try
+demo: ## a SessionPool on a real cluster, from nothing; CLUSTER=current uses your kubeconfig's cluster
+	tests/demo/demo.sh up
+
+demo-down: ## removes what demo made
+	tests/demo/demo.sh down
+
+try: ## the proxy alone, without a cluster
+	tests/demo/try.sh
+
+##@ Build
+.PHONY: build build-proxy images crds
+static := RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(host)
+
+build: ## static release binaries of proxy and operator
+	$(static) -p sessionpool-proxy -p sessionpool-operator --bins
+
+build-proxy: # the proxy alone
+	$(static) -p sessionpool-proxy --bins
+
+images: build ## container images as OCI archives, without Docker
+	$(cluster)/packages.sh python3 build-essential
+	$(cluster)/images.sh all
+
+crds: ## writes crds/sessionpool.yaml from the Rust types
+	cargo run --quiet -p crds --bin crdgen > target/sessionpool.yaml
+	mv target/sessionpool.yaml crds/sessionpool.yaml
+
+##@ Cluster
+.PHONY: cluster-up cluster-down cluster-shell
+cluster-up: ## a cluster named CLUSTER; NODE=0: control plane only, without root
+	$(cluster)/up.sh $(CLUSTER) $(mode)
+
+cluster-down: ## ends the cluster and removes what it left
+	$(cluster)/down.sh $(CLUSTER)
+
+cluster-shell: ## a shell, or CMD='...', in the cluster's network with KUBECONFIG set
+	@$(cluster)/shell.sh $(CLUSTER) $(if $(CMD),bash -c '$(subst ','\'',$(CMD))')
+
+##@ Check
+.PHONY: test test-unit test-crd test-proxy test-operator test-cluster lint fmt deny bench
+test: ## everything below, in order, with a summary
+	tests/run.sh lint unit crd proxy operator cluster
+
+test-unit: ## unit tests of every crate
+	tests/run.sh unit
+
+test-crd: ## the API types against a real API server
+	tests/run.sh crd
+
+test-proxy: ## the proxy against real MCP servers
+	tests/run.sh proxy
+
+test-operator: ## the operator on a real control plane
+	tests/run.sh operator
+
+test-cluster: ## all of it on a real node; needs root
+	tests/run.sh cluster
+
+lint: ## formatting, clippy and shellcheck
+	tests/run.sh lint
+
+fmt: ## formats the Rust code
+	cargo fmt --all
+
+deny: ## licences, advisories and sources of the dependencies
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check
+
+bench: ## throughput and latency: direct, nginx, this proxy
+	cargo run --release -p tests --bin bench -- $(ARGS)
+
+##@ Clean
+.PHONY: clean-cache
+clean-cache: ## removes built tools and images (not Go's and Cargo's own caches)
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/sessionpool"

@@ -1,0 +1,50 @@
+#!/bin/bash
+# try.sh: the proxy alone on loopback, between a real MCP server and real MCP clients. Ends what it started.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+repository=$(cd "$here/../.." && pwd)
+cd "$repository"
+. "$here/say.sh"
+
+step "Installing the MCP server (npm) and the MCP client (PyPI)"
+npm=$(tests/upstreams/npm/install.sh)
+python=$(tests/upstreams/pypi/install.sh)/bin/python
+
+step "Building the proxy"
+make build-proxy
+proxy=${CARGO_TARGET_DIR:-target}/$(rustc -vV | sed -n 's/^host: //p')/release/sessionpool-proxy
+
+work=$(mktemp -d)
+started=()
+finish() {
+  if [ ${#started[@]} -gt 0 ]; then kill "${started[@]}" 2>/dev/null || true; wait "${started[@]}" 2>/dev/null || true; fi
+  rm -rf "$work"
+}
+trap finish EXIT
+
+step "Starting server-everything and the proxy in front of it"
+port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+PORT=$port "$npm/node_modules/node/bin/node" "$npm/modules/@modelcontextprotocol/server-everything/dist/index.js" \
+  streamableHttp >"$work/server.log" 2>&1 &
+started+=($!)
+sed "s#127.0.0.1:3001#127.0.0.1:$port#" examples/standalone.yaml >"$work/pool.yaml"
+"$proxy" --config "$work/pool.yaml" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --log-format json 2>"$work/proxy.log" &
+started+=($!)
+address() { sed -n "s/.*\"listening\".*\"$1\":\"\([^\"]*\)\".*/\1/p" "$work/proxy.log"; }
+wait_for 30 "the proxy to be ready" ready_at address
+mcp=$(address mcp) admin=$(address admin)
+echo "clients connect to http://$mcp/mcp"
+
+step "20 MCP clients make 200 calls"
+"$python" tests/demo/client.py "http://$mcp/mcp" 20 200
+
+step "The pool's statistics"
+statistics "$(curl -fsS "http://$admin/pool/stats")"
+cat <<TEXT
+
+While the proxy runs, its admin port serves
+  /pool/stats /pool/sessions /metrics /readyz
+What to try next
+  run it yourself      $proxy --config examples/standalone.yaml
+  on a real cluster    make demo
+TEXT

@@ -42,9 +42,10 @@ images: build ## container images as OCI archives, without Docker
 	$(cluster)/packages.sh python3 build-essential
 	$(cluster)/images.sh all
 
-crds: ## writes crds/sessionpool.yaml from the Rust types
+crds: ## writes crds/sessionpool.yaml from the Rust types, and the chart's copies
 	cargo run --quiet -p crds --bin crdgen > target/sessionpool.yaml
 	mv target/sessionpool.yaml crds/sessionpool.yaml
+	cp crds/sessionpool.yaml operator/rbac.yaml charts/sessionpool/files/
 
 ##@ Cluster
 .PHONY: cluster-up cluster-down cluster-shell

@@ -36,7 +36,7 @@ mcp=$(address mcp) admin=$(address admin)
 echo "clients connect to http://$mcp/mcp"
 
 step "20 MCP clients make 200 calls"
-"$python" tests/demo/client.py "http://$mcp/mcp" 20 200
+"$python" tests/demo/client.py "http://$mcp/mcp" --clients 20 --calls 200
 
 step "The pool's statistics"
 statistics "$(curl -fsS "http://$admin/pool/stats")"

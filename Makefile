@@ -10,7 +10,6 @@ CMD ?=
 ARGS ?=
 
 cluster := tests/cluster
-host := $(shell rustc -vV | sed -n 's/^host: //p')
 mode := $(if $(filter 0,$(NODE)),control-plane,node)
 
 .PHONY: help
@@ -20,17 +19,18 @@ help: ## this list
 ##@ Try it
 .PHONY: demo demo-down try
 demo: ## a SessionPool on a real cluster, from nothing; CLUSTER=current uses your kubeconfig's cluster
-	tests/demo/demo.sh up
+	@tests/demo/demo.sh up
 
 demo-down: ## removes what demo made
-	tests/demo/demo.sh down
+	@tests/demo/demo.sh down
 
 try: ## the proxy alone, without a cluster
-	tests/demo/try.sh
+	@tests/demo/try.sh
 
 ##@ Build
 .PHONY: build build-proxy images crds
-static := RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(host)
+# `=`: rustc is asked only when something is built.
+static = RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(shell rustc -vV | sed -n 's/^host: //p')
 
 build: ## static release binaries of proxy and operator
 	$(static) -p sessionpool-proxy -p sessionpool-operator --bins
@@ -50,43 +50,42 @@ crds: ## writes crds/sessionpool.yaml from the Rust types, and the chart's copie
 ##@ Cluster
 .PHONY: cluster-up cluster-down cluster-shell
 cluster-up: ## a cluster named CLUSTER; NODE=0: control plane only, without root
-	$(cluster)/up.sh $(CLUSTER) $(mode)
+	@$(cluster)/up.sh $(CLUSTER) $(mode)
 
 cluster-down: ## ends the cluster and removes what it left
-	$(cluster)/down.sh $(CLUSTER)
+	@$(cluster)/down.sh $(CLUSTER)
 
 cluster-shell: ## a shell, or CMD='...', in the cluster's network with KUBECONFIG set
-	@$(cluster)/shell.sh $(CLUSTER) $(if $(CMD),bash -c '$(subst ','\'',$(CMD))')
+	@$(cluster)/shell.sh $(CLUSTER) $(if $(value CMD),bash -c '$(subst ','\'',$(value CMD))')
 
 ##@ Check
 .PHONY: test test-unit test-crd test-proxy test-operator test-cluster lint fmt deny bench
 test: ## everything below, in order, with a summary
-	tests/run.sh lint unit crd proxy operator cluster
+	@tests/run.sh lint unit crd proxy operator cluster
 
 test-unit: ## unit tests of every crate
-	tests/run.sh unit
+	@tests/run.sh unit
 
 test-crd: ## the API types against a real API server
-	tests/run.sh crd
+	@tests/run.sh crd
 
 test-proxy: ## the proxy against real MCP servers
-	tests/run.sh proxy
+	@tests/run.sh proxy
 
 test-operator: ## the operator on a real control plane
-	tests/run.sh operator
+	@tests/run.sh operator
 
 test-cluster: ## all of it on a real node; needs root
-	tests/run.sh cluster
+	@tests/run.sh cluster
 
 lint: ## formatting, clippy and shellcheck
-	tests/run.sh lint
+	@tests/run.sh lint
 
 fmt: ## formats the Rust code
 	cargo fmt --all
 
-deny: ## licences, advisories and sources of the dependencies
-	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
-	cargo deny check
+deny: ## licences, bans, sources and advisories of the dependencies
+	@tests/deny.sh
 
 bench: ## throughput and latency: direct, nginx, this proxy
 	cargo run --release -p tests --bin bench -- $(ARGS)

@@ -21,7 +21,20 @@ pub fn json() -> serde_json::Result<Value> {
 /// Never in practice: it is made of plain values.
 pub fn yaml() -> Result<String, Box<dyn std::error::Error>> {
     let head = "# Generated from the types in crds/src by `make crds`.\n";
-    Ok(format!("{head}{}", serde_yaml::to_string(&json()?)?))
+    let text = serde_yaml::to_string(&json()?)?;
+    let lines: String = text.lines().map(|line| quote_yaml_1_1(line) + "\n").collect();
+    Ok(format!("{head}{lines}"))
+}
+
+/// Quotes a value that YAML 1.1, which kubectl and Helm read, takes for a boolean.
+fn quote_yaml_1_1(line: &str) -> String {
+    const BOOLEANS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
+    let at = ["- ", ": "].iter().filter_map(|mark| Some(line.rfind(mark)? + mark.len())).max();
+    let Some((head, value)) = at.map(|at| line.split_at(at)) else { return line.to_owned() };
+    if BOOLEANS.contains(&value.to_ascii_lowercase().as_str()) {
+        return format!("{head}'{value}'");
+    }
+    line.to_owned()
 }
 
 /// Drops `nullable`, so that an explicit null means unset, and writes whole bounds as integers.
@@ -52,6 +65,14 @@ mod tests {
         let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/sessionpool.yaml"));
         let same = committed.is_ok_and(|text| text == super::yaml().unwrap());
         assert!(same, "crds/sessionpool.yaml is not what the types say: run `make crds`");
+    }
+
+    #[test]
+    fn words_that_yaml_1_1_takes_for_booleans_are_quoted() {
+        assert_eq!(super::quote_yaml_1_1("        - Off"), "        - 'Off'");
+        assert_eq!(super::quote_yaml_1_1("  default: no"), "  default: 'no'");
+        assert_eq!(super::quote_yaml_1_1("  description: turn it: off now"), "  description: turn it: off now");
+        assert_eq!(super::quote_yaml_1_1("  default: true"), "  default: true");
     }
 
     /// Every field must say its default and give an example: `kubectl explain` is the manual.

@@ -194,7 +194,7 @@ pub struct SessionPoolSpec {
     #[schemars(length(min = 1, max = 64))]
     pub reset_token: Option<String>,
 
-    /// What becomes of advice on sizes and strategy. Default: Off. Example: {mode: Recommend}.
+    /// What becomes of advice on sizes and strategy. Default: {mode: "Off"}. Example: {mode: Recommend}.
     #[serde(default)]
     pub optimization: Optimization,
 

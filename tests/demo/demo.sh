@@ -1,134 +1,177 @@
 #!/bin/bash
-# demo.sh up     a SessionPool on a real cluster, from nothing
+# demo.sh up     a SessionPool on a cluster, with real MCP clients calling through it; the cluster stays
 # demo.sh down   removes what `up` made
-# CLUSTER=current uses the cluster of the current kubeconfig, whose nodes must be able to get the images:
-#   OPERATOR_IMAGE, PROXY_IMAGE and SERVER_IMAGE name them (default: docker.io/local/...:dev, built here).
+#
+# CLUSTER names the cluster, which is made here (default: demo). CLUSTER=current is the one of your kubeconfig; there,
+# OPERATOR_IMAGE, PROXY_IMAGE and SERVER_IMAGE, each NAME:TAG, say where its nodes pull the images from.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-repository=$(cd "$here/../.." && pwd)
-cd "$repository"
+cd "$here/../.."
 . "$here/say.sh"
-
-cluster=${CLUSTER:-default}
+cluster=${CLUSTER:-demo}
 if [ "$cluster" = default ]; then cluster=demo; fi
-namespace=sessionpool-system
-example=examples/everything.yaml
-operator=${OPERATOR_IMAGE:-docker.io/local/sessionpool-operator:dev}
-proxy=${PROXY_IMAGE:-docker.io/local/sessionpool-proxy:dev}
-server=${SERVER_IMAGE:-docker.io/local/server-everything:dev}
+namespace=sessionpool-demo
+release=sessionpool
+pool=everything
+operator_image=${OPERATOR_IMAGE:-docker.io/local/sessionpool-operator:dev}
+proxy_image=${PROXY_IMAGE:-docker.io/local/sessionpool-proxy:dev}
+server_image=${SERVER_IMAGE:-docker.io/local/server-everything:dev}
 
-kubeconfig() {
+# kubectl and helm: those of the person whose cluster it is, else built here.
+find_tools() {
+  local path
+  if [ "$cluster" != current ] || ! command -v kubectl helm >/dev/null; then
+    path=$(tests/cluster/tools.sh kubectl helm)
+    export PATH=$path:$PATH
+  fi
   if [ "$cluster" != current ]; then
     KUBECONFIG=$(tests/cluster/up.sh --state "$cluster")/kubeconfig
     export KUBECONFIG
   fi
 }
 
-tools() {
-  local folder
-  folder=$(tests/cluster/tools.sh helm kubectl)
-  export PATH=$folder:$PATH
+kube() { kubectl --namespace "$namespace" "$@"; }
+
+install_and_build() {
+  step "Installing what is missing"
+  [ "$cluster" = current ] || tests/cluster/needs.sh node >/dev/null
+  tests/upstreams/npm/install.sh >/dev/null
+  python=$(tests/upstreams/pypi/install.sh)/bin/python
+  find_tools
+  if [ "$cluster" = current ] && [ -n "${OPERATOR_IMAGE:-}" ] && [ -n "${PROXY_IMAGE:-}" ] && [ -n "${SERVER_IMAGE:-}" ]; then
+    return
+  fi
+  step "Building proxy, operator and their images"
+  make images
 }
 
-install() {
-  helm upgrade --install sessionpool charts/sessionpool --namespace "$namespace" --create-namespace --wait --timeout 120s \
-    --set "image.repository=${operator%:*},image.tag=${operator##*:}" \
-    --set "proxyImage.repository=${proxy%:*},proxyImage.tag=${proxy##*:}" >/dev/null
-  kubectl -n "$namespace" get deployments
+start_cluster() {
+  step "Cluster $cluster"
+  if [ "$cluster" = current ]; then
+    kubectl version >/dev/null || { echo "the cluster of your kubeconfig does not answer" >&2; exit 1; }
+    kubectl get nodes
+    return
+  fi
+  local was_up=0
+  [ ! -e "$(dirname "$KUBECONFIG")/ready" ] || was_up=1
+  tests/cluster/up.sh "$cluster" node
+  # One that has been up for longer has the images of then.
+  [ $was_up = 0 ] || tests/cluster/import.sh "$cluster" >/dev/null 2>&1
+  kubectl get nodes
 }
 
-apply() {
-  sed "s#docker.io/local/server-everything:dev#$server#" "$example" | kubectl apply -f -
+install_chart() {
+  step "Installing the operator with Helm"
+  helm upgrade --install "$release" charts/sessionpool --namespace "$namespace" --create-namespace \
+    --set "image.repository=${operator_image%:*},image.tag=${operator_image##*:}" \
+    --set "proxyImage.repository=${proxy_image%:*},proxyImage.tag=${proxy_image##*:}" \
+    --set crds.keep=false --set-string "podAnnotations.demo=$(date +%s)" --wait --timeout 3m --hide-notes
+  kube get deployments
 }
 
-is_ready() { [ "$(kubectl get sessionpool everything -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]; }
-
-show_until_ready() {
-  local until=$((SECONDS + 120)) line last=
-  until is_ready; do
-    if [ $SECONDS -ge $until ]; then
-      kubectl get sessionpool everything -o yaml
-      kubectl get pods -o wide
-      echo "the pool did not become ready" >&2
-      return 1
-    fi
-    line=$(kubectl get sessionpools --no-headers 2>/dev/null || true)
-    if [ "$line" != "$last" ]; then echo "$line"; fi
-    last=$line
-    sleep 0.5
-  done
-  kubectl get sessionpools -o wide
+apply_pool() {
+  step "Applying examples/everything.yaml"
+  sed "s#docker.io/local/server-everything:dev#$server_image#" examples/everything.yaml | kube apply -f -
+  # On a cluster that was up, its proxies may run an older image of the same name.
+  if kube get deployment "$pool-pool" >/dev/null 2>&1; then kube rollout restart "deployment/$pool-pool"; fi
+  kube get sessionpool "$pool" --watch &
+  watch=$!
+  # shellcheck disable=SC2064 # the process of now
+  trap "kill $watch 2>/dev/null || true" EXIT
+  if ! kube wait --for=condition=Ready --timeout=120s "sessionpool/$pool" >/dev/null ||
+    ! wait_for 60 "the Deployment" kube rollout status --timeout=60s "deployment/$pool-pool"; then
+    kube describe sessionpool "$pool" >&2
+    kube get pods >&2
+    exit 1
+  fi
+  kill $watch
+  wait $watch 2>/dev/null || true
 }
 
-forward() { # WHAT PORT: forwards a free local port and sets `forwarded` to it
-  local log
+run_clients() {
+  step "20 MCP clients make 200 calls through the pool"
+  local url
+  url=$(kube get sessionpool "$pool" -o jsonpath='{.status.url}')
+  if [ "$cluster" != current ]; then
+    tests/cluster/shell.sh "$cluster" "$python" tests/demo/client.py "$url" --clients 20 --calls 200
+    return
+  fi
+  local log port
   log=$(mktemp)
-  kubectl port-forward "$1" ":$2" >"$log" 2>&1 &
-  forwarders+=($!)
-  wait_for 20 "port-forward to $1" grep -q Forwarding "$log"
-  forwarded=$(sed -n 's/.*127.0.0.1:\([0-9]*\) .*/\1/p' "$log" | head -1)
-  rm -f "$log"
+  kube port-forward "service/$pool-pool" :mcp >"$log" &
+  forward=$!
+  # shellcheck disable=SC2064 # the process of now
+  trap "kill $forward 2>/dev/null || true; rm -f $log" EXIT
+  wait_for 20 "kubectl port-forward" grep -q Forwarding "$log"
+  port=$(sed -n 's/.*127\.0\.0\.1:\([0-9]*\) .*/\1/p' "$log" | head -n 1)
+  "$python" tests/demo/client.py "http://127.0.0.1:$port/mcp" --clients 20 --calls 200
+  kill $forward
+  wait $forward 2>/dev/null || true
+}
+
+show() {
+  local admin=/api/v1/namespaces/$namespace/services/$pool-pool-peers:admin/proxy
+  step "The pool"
+  kube get sessionpools -o wide
+  step "Its statistics, from the proxy"
+  statistics "$(kubectl get --raw "$admin/pool/stats")"
+  step "Its metrics, for Prometheus"
+  kubectl get --raw "$admin/metrics" | grep '^mcpgateway_pool_' | head -n 8
+  cat <<TEXT
+  ... all of them:  kubectl get --raw $admin/metrics
+  A Prometheus Operator finds them with the chart's serviceMonitor.enabled=true.
+
+What to try next
+TEXT
+  if [ "$cluster" != current ]; then
+    cat <<TEXT
+  export KUBECONFIG=$KUBECONFIG PATH=$(dirname "$(command -v kubectl)"):\$PATH
+TEXT
+  fi
+  cat <<TEXT
+  kubectl -n $namespace get sessionpools
+  kubectl -n $namespace describe sessionpool $pool
+  kubectl explain sessionpool.spec
+  kubectl -n $namespace patch sessionpool $pool --type merge -p '{"spec":{"poolMaxSize":8}}'   # without a restart
+  kubectl get --raw $admin/pool/sessions
+TEXT
+  if [ "$cluster" = current ]; then
+    cat <<TEXT
+  kubectl -n $namespace port-forward service/$pool-pool 8080:mcp   # then connect to http://127.0.0.1:8080/mcp
+  CLUSTER=current make demo-down
+TEXT
+  else
+    cat <<TEXT
+  make cluster-shell CLUSTER=$cluster   # a shell in which $(kube get sessionpool "$pool" -o jsonpath='{.status.url}') answers
+  make demo-down CLUSTER=$cluster
+TEXT
+  fi
 }
 
 up() {
-  local start=$SECONDS python
-  forwarders=()
-  trap 'if [ ${#forwarders[@]} -gt 0 ]; then kill "${forwarders[@]}" 2>/dev/null || true; fi' EXIT
-  step "Installing what is missing"
-  python=$(tests/upstreams/pypi/install.sh)/bin/python
-  if [ "$cluster" = current ]; then
-    tools
-  else
-    tests/cluster/needs.sh node >/dev/null
-    tools
-    step "Building proxy, operator and images"
-    make images
-    step "Bringing up Kubernetes"
-    tests/cluster/up.sh "$cluster" node
-    # A cluster that was up before may hold older images.
-    tests/cluster/import.sh "$cluster" >/dev/null
-  fi
-  kubeconfig
-  step "Installing the operator with Helm"
-  install
-  if [ "$cluster" != current ]; then kubectl -n "$namespace" rollout restart deployment/sessionpool-operator >/dev/null; fi
-  kubectl -n "$namespace" rollout status deployment/sessionpool-operator --timeout=60s
-  step "kubectl apply -f $example"
-  apply
-  show_until_ready
-  step "20 MCP clients make 200 calls through the pool"
-  forward service/everything-pool 8080
-  "$python" tests/demo/client.py "http://127.0.0.1:$forwarded/mcp" --clients 20 --calls 200
-  step "The pool"
-  kubectl get sessionpools
-  forward "$(kubectl get pods -l app.kubernetes.io/instance=everything -o name | head -1)" 9090
-  statistics "$(curl -fsS "http://127.0.0.1:$forwarded/pool/stats")"
-  curl -fsS "http://127.0.0.1:$forwarded/metrics" | grep -E '^mcpgateway_pool_(sessions_total|acquisitions_total|timeouts_total)'
-  cat <<TEXT
-
-Ready after $((SECONDS - start)) s. The cluster goes on running; make demo-down removes it.
-  export KUBECONFIG=${KUBECONFIG:-}   PATH=$(dirname "$(command -v kubectl)"):\$PATH
-What to try next
-  see the pool          kubectl get sessionpools -o wide; kubectl describe sessionpool everything
-  use it yourself       kubectl port-forward service/everything-pool 8080     then connect a client to http://127.0.0.1:8080/mcp
-  resize it live        kubectl patch sessionpool everything --type merge -p '{"spec":{"poolMaxSize":8}}'
-  metrics               kubectl port-forward service/everything-pool-peers 9090     then curl http://127.0.0.1:9090/metrics
-  what can be set       kubectl explain sessionpool.spec
-TEXT
+  local start=$SECONDS
+  install_and_build
+  start_cluster
+  install_chart
+  apply_pool
+  run_clients
+  show
+  echo
+  echo "The demo took $((SECONDS - start)) s."
 }
 
 down() {
-  if [ "$cluster" = current ]; then
-    tools
-    kubectl delete -f "$example" --ignore-not-found
-    helm uninstall sessionpool --namespace "$namespace" --wait || true
-    echo "the SessionPool definition is kept; to remove it, and every pool: kubectl delete crd sessionpools.mcpgateway.io"
-  else
-    tests/cluster/down.sh "$cluster"
+  if [ "$cluster" != current ]; then
+    exec tests/cluster/down.sh "$cluster"
   fi
+  find_tools
+  # Pools go before their definition, so that nothing of them is left when the operator ends.
+  kube delete sessionpool "$pool" --ignore-not-found
+  helm uninstall "$release" --namespace "$namespace" --ignore-not-found --wait
+  kubectl delete namespace "$namespace" --ignore-not-found
 }
 
-case ${1:-up} in
+case ${1:-} in
   up) up ;;
   down) down ;;
   *) echo "demo.sh up|down" >&2; exit 2 ;;

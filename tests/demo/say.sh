@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the demo's scripts: what they print, and waiting.
 
 step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }

@@ -30,7 +30,7 @@ fn timeout() -> i32 {
 #[serde(rename_all = "camelCase")]
 pub struct Optimization {
     /// Off gives none, Recommend shows it in status.recommendation, Auto applies it through status.effective.
-    /// Default: Off. Example: Recommend.
+    /// Default: "Off", which YAML needs in quotes. Example: Recommend.
     #[serde(default)]
     pub mode: OptimizationMode,
     /// The least poolMinSize that advice may come to. Default: 0. Example: 2.

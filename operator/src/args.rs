@@ -1,0 +1,83 @@
+//! Command line and environment.
+
+use std::net::SocketAddr;
+
+use clap::{Parser, ValueEnum};
+
+/// Turns `SessionPool` objects into proxies and reports their state.
+///
+/// The pool settings that a `SessionPool` leaves unset come from `POOL_MIN_SIZE`, `POOL_MAX_SIZE`,
+/// `POOL_TIMEOUT`, `POOL_RECYCLE_SECONDS` and `POOL_PRE_PING`. `RUST_LOG` filters the log (default: info).
+#[derive(Debug, Clone, Parser)]
+#[command(name = "sessionpool-operator", version)]
+pub struct Args {
+    /// Image of the proxies; `spec.proxy.image` of a pool wins over it.
+    #[arg(long, env = "PROXY_IMAGE", value_name = "IMAGE")]
+    pub proxy_image: String,
+
+    /// Namespace to watch; repeat it for several. Without it every namespace is watched.
+    #[arg(
+        long = "watch-namespace",
+        env = "WATCH_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "NAMESPACE"
+    )]
+    pub watch_namespaces: Vec<String>,
+
+    /// Address of /livez, /readyz and /metrics.
+    #[arg(long, default_value = "0.0.0.0:8081", value_name = "ADDRESS")]
+    pub admin_listen: SocketAddr,
+
+    /// Form of the log lines.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// Form of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Args {
+    /// The namespaces to watch: one `None` stands for all of them.
+    pub fn scopes(&self) -> Vec<Option<String>> {
+        let mut named: Vec<_> =
+            self.watch_namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
+        named.sort();
+        named.dedup();
+        if named.is_empty() { vec![None] } else { named.into_iter().map(Some).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_namespace_means_all() {
+        let args = Args::try_parse_from(["sessionpool-operator", "--proxy-image=proxy:1"]).unwrap();
+        assert_eq!(args.scopes(), [None]);
+        assert_eq!(args.admin_listen.port(), 8081);
+    }
+
+    #[test]
+    fn namespaces_are_taken_once_each() {
+        let args = Args::try_parse_from([
+            "sessionpool-operator",
+            "--proxy-image=proxy:1",
+            "--watch-namespace=b,a",
+            "--watch-namespace=b",
+        ])
+        .unwrap();
+        assert_eq!(args.scopes(), [Some("a".to_owned()), Some("b".to_owned())]);
+    }
+
+    #[test]
+    fn the_image_is_required() {
+        assert!(Args::try_parse_from(["sessionpool-operator"]).is_err());
+    }
+}

@@ -1,0 +1,174 @@
+//! Watches, and what they wake.
+
+use std::{
+    fmt::Debug,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use crds::{SessionPool, names};
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Pod, Service},
+    discovery::v1::EndpointSlice,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta},
+    runtime::{
+        Controller, PredicateConfig, WatchStreamExt,
+        controller::{self, Action},
+        reflector,
+        reflector::{ObjectRef, Store},
+        watcher::{self, Event},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::Readiness,
+    reconcile::{self, Context, error_policy, observe::describe, reconcile, references::SERVICE_NAME_LABEL},
+};
+
+type Pool = DeserializeGuard<SessionPool>;
+
+/// Time in which changes of one pool are gathered into one reconcile.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+/// Reconciles that run at once.
+const CONCURRENCY: u16 = 16;
+
+/// Reconciles the pools of one namespace, or of all, until `stop`; then it finishes what runs.
+pub async fn run(
+    context: Arc<Context>,
+    namespace: Option<String>,
+    ready: Readiness,
+    stop: CancellationToken,
+) {
+    let client = &context.client;
+    let pools: Api<Pool> = api(client, namespace.as_deref());
+    let (reader, writer) = reflector::store();
+    let (noticing, mut unlisted) = (context.clone(), Some(ready));
+    let trigger = watcher::watcher(pools, watcher::Config::default())
+        .default_backoff()
+        .inspect(move |event| notice(event, &noticing, &mut unlisted))
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(specification, PredicateConfig::default());
+
+    let children =
+        watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::FIELD_MANAGER));
+    let pods = watcher::Config::default().labels(&format!("{}={}", names::NAME_LABEL, names::PROXY_NAME));
+    let slices = watcher::Config::default().labels(SERVICE_NAME_LABEL);
+    let referring = reader.clone();
+
+    Controller::for_stream(trigger, reader)
+        .with_config(controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
+        .owns(api::<Deployment>(client, namespace.as_deref()), children.clone())
+        .owns(api::<Service>(client, namespace.as_deref()), children.clone())
+        .owns(api::<ConfigMap>(client, namespace.as_deref()), children)
+        .watches_stream(touched::<Pod>(client, namespace.as_deref(), pods), |pod| owner_of(&pod))
+        .watches_stream(touched::<EndpointSlice>(client, namespace.as_deref(), slices), move |slice| {
+            referrers(&referring, &slice)
+        })
+        .graceful_shutdown_on(async move { stop.cancelled().await })
+        .run(reconcile, error_policy, context.clone())
+        .for_each(|result| {
+            finished(result, &context);
+            std::future::ready(())
+        })
+        .await;
+}
+
+fn finished(
+    result: Result<(ObjectRef<Pool>, Action), controller::Error<reconcile::Error, watcher::Error>>,
+    context: &Context,
+) {
+    match result {
+        Ok((pool, action)) => tracing::debug!(%pool, ?action, "reconciled"),
+        // The error policy has logged it.
+        Err(controller::Error::ReconcilerFailed(..)) => {}
+        // A reconcile that ran while its pool was deleted took notes again; the end of the children brings us here.
+        Err(controller::Error::ObjectNotFound(pool)) => {
+            context.forget(&(pool.namespace.clone().unwrap_or_default(), pool.name.clone()));
+        }
+        Err(error) => tracing::warn!(error = %describe(&error), "a watch failed"),
+    }
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// Metadata of every object that comes, changes or goes: it is all that waking a pool needs.
+fn touched<K>(
+    client: &Client,
+    namespace: Option<&str>,
+    config: watcher::Config,
+) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + use<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    watcher::watcher(api::<PartialObjectMeta<K>>(client, namespace), config)
+        .default_backoff()
+        .touched_objects()
+}
+
+/// What wakes a pool's reconcile: its specification and its deletion, not the status that we write ourselves.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a predicate")]
+fn specification(pool: &Pool) -> Option<u64> {
+    let metadata = pool.meta();
+    let mut hasher = DefaultHasher::new();
+    (metadata.uid.as_ref(), metadata.generation, metadata.deletion_timestamp.is_some()).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+fn notice(event: &Result<Event<Pool>, watcher::Error>, context: &Context, unlisted: &mut Option<Readiness>) {
+    match event {
+        Ok(Event::InitDone) => {
+            if let Some(ready) = unlisted.take() {
+                ready.listed();
+            }
+        }
+        Ok(Event::Delete(pool)) => context.forget(&(pool.namespace().unwrap_or_default(), pool.name_any())),
+        Err(watcher::Error::InitialListFailed(error)) if is_missing(error) => {
+            tracing::error!(
+                "the API server does not know SessionPools: install the CRD (crds/sessionpool.yaml)"
+            );
+        }
+        _ => {}
+    }
+}
+
+fn is_missing(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_not_found())
+}
+
+/// The pool that a pod belongs to.
+fn owner_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Pool>> {
+    let pool = pod.labels().get(names::INSTANCE_LABEL)?;
+    Some(ObjectRef::new(pool).within(&pod.namespace()?))
+}
+
+/// The pools whose upstream is the Service of a slice.
+fn referrers(pools: &Store<Pool>, slice: &PartialObjectMeta<EndpointSlice>) -> Vec<ObjectRef<Pool>> {
+    let (Some(namespace), Some(service)) = (slice.namespace(), slice.labels().get(SERVICE_NAME_LABEL)) else {
+        return Vec::new();
+    };
+    let refers = |pool: &SessionPool| {
+        pool.spec.upstream.service_ref.as_ref().is_some_and(|reference| reference.name == *service)
+    };
+    let state = pools.state();
+    let found = state.iter().filter(|pool| pool.namespace().as_ref() == Some(&namespace));
+    found
+        .filter(|pool| pool.0.as_ref().is_ok_and(refers))
+        .map(|pool| ObjectRef::from_obj(pool.as_ref()))
+        .collect()
+}

@@ -1,0 +1,313 @@
+//! One reconcile: resolve -> plan -> apply -> observe -> report. Resolve, plan and report are pure.
+
+use std::{sync::Arc, time::Duration};
+
+use crds::{SessionPool, SessionPoolStatus};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{
+    Client, Resource, ResourceExt,
+    core::{DeserializeGuard, error_boundary::InvalidObject},
+    runtime::{controller::Action, events::Recorder},
+};
+
+use crate::{
+    backoff,
+    children::{Applied, Children, Owner, Planned},
+    conditions::Reason,
+    events::{self, Notice},
+    memory::{Memory, PoolId},
+    metrics::Metrics,
+    reconcile::{
+        apply::ApplyError,
+        nudge::Due,
+        observe::{Fleet, StatsClient},
+        references::References,
+        report::Findings,
+        resolve::{Defaults, Refusal, ResolvedPool},
+    },
+};
+
+pub mod apply;
+pub mod endpoints;
+pub mod nudge;
+pub mod observe;
+pub mod plan;
+pub mod references;
+pub mod report;
+pub mod resolve;
+pub mod verdicts;
+
+/// Time until a pool that changes is looked at again.
+const SOON: Duration = Duration::from_secs(2);
+/// Time until a pool that does not serve is looked at again.
+const UNREADY: Duration = Duration::from_secs(5);
+/// Time until a pool that is at rest is looked at again.
+const AT_REST: Duration = Duration::from_secs(30);
+
+/// What every reconcile shares.
+#[derive(Clone)]
+pub struct Context {
+    /// Talks to the API server.
+    pub client: Client,
+    /// Writes events; one for all, since it folds repeated ones.
+    pub recorder: Recorder,
+    /// Reads proxies' statistics.
+    pub stats: StatsClient,
+    /// What pools leave unset.
+    pub defaults: Defaults,
+    /// Notes between reconciles.
+    pub memory: Arc<Memory>,
+    /// The operator's metrics.
+    pub metrics: Metrics,
+}
+
+/// Brings the children of one pool to what it asks for, and its status to what is.
+pub async fn reconcile(
+    object: Arc<DeserializeGuard<SessionPool>>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    let _running = context.metrics.reconciling();
+    let outcome = match &object.0 {
+        Ok(pool) => Box::pin(run(pool, &context)).await,
+        Err(invalid) => {
+            undecodable(object.as_ref(), invalid, &context).await;
+            Ok(Action::await_change())
+        }
+    };
+    match &outcome {
+        Ok(_) => context.metrics.reconciles.with_label_values(&["ok"]).inc(),
+        Err(error) => {
+            context.metrics.reconciles.with_label_values(&["error"]).inc();
+            context.metrics.errors.with_label_values(&[error.reason()]).inc();
+        }
+    }
+    outcome
+}
+
+/// The delay after a failure: longer with every failure in a row of the same pool.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the controller asks for")]
+pub fn error_policy(
+    object: Arc<DeserializeGuard<SessionPool>>,
+    error: &Error,
+    context: Arc<Context>,
+) -> Action {
+    let failures = context.memory.with(&id(object.as_ref()), &uid(object.as_ref()), |notes| {
+        notes.failures = notes.failures.saturating_add(1);
+        notes.failures
+    });
+    let delay = backoff::delay(failures, fastrand::f64());
+    tracing::warn!(
+        pool = %format_args!("{}/{}", object.namespace().unwrap_or_default(), object.name_any()),
+        error = %observe::describe(error),
+        retry_seconds = delay.as_secs(),
+        "a reconcile failed"
+    );
+    Action::requeue(delay)
+}
+
+async fn run(pool: &SessionPool, context: &Context) -> Result<Action, Error> {
+    if pool.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let Some(owner) = Owner::of(pool) else { return Ok(Action::await_change()) };
+    let service = pool.spec.upstream.service_ref.as_ref().map(|service| service.name.as_str());
+    let references = references::look_up(&context.client, &owner, service).await.map_err(Error::LookUp)?;
+    let passed = context.memory.with(&id(pool), &owner.uid, |notes| notes.passed.clone());
+    let designed = design(pool, &context.defaults, &references, passed.as_deref());
+    let outcome = match designed {
+        Ok((resolved, planned)) => Box::pin(carry_out(resolved, planned, context)).await?,
+        Err(refusal) => Err(refusal),
+    };
+    let (outcome, deployment) = match outcome {
+        Ok((resolved, applied)) => {
+            let passed = Some(resolved.rendering.revision.clone());
+            context.memory.with(&id(pool), &owner.uid, |notes| notes.passed = passed);
+            (Ok(resolved), Some(applied.deployment))
+        }
+        Err(refusal) => (Err(refusal), apply::existing(&context.client, &owner).await?),
+    };
+    let fleet = observe::observe(&context.client, &context.stats, &owner).await.map_err(Error::Observe)?;
+    let nudged = match &outcome {
+        Ok(resolved) => nudge_stale(resolved, &fleet, context).await,
+        Err(_) => false,
+    };
+    let settled = tell(pool, &owner, &outcome, deployment.as_ref(), &fleet, context).await?;
+    Ok(next(&outcome, nudged, settled, context, &id(pool), &owner.uid))
+}
+
+/// Resolve and plan: the pure half of a reconcile. `passed` is a revision that is known to be sound.
+fn design(
+    pool: &SessionPool,
+    defaults: &Defaults,
+    references: &References,
+    passed: Option<&str>,
+) -> Result<(ResolvedPool, Children<Planned>), Refusal> {
+    let resolved = resolve::resolve(pool, defaults, references)?;
+    if passed != Some(resolved.rendering.revision.as_str()) {
+        resolve::check(&resolved.rendering)?;
+    }
+    let planned =
+        plan::plan(&resolved).map_err(|error| Refusal::new(Reason::InvalidSpec, error.to_string()))?;
+    Ok((resolved, planned))
+}
+
+/// Apply. What a person has to mend becomes a refusal; what a retry may mend stays an error.
+async fn carry_out(
+    resolved: ResolvedPool,
+    planned: Children<Planned>,
+    context: &Context,
+) -> Result<Result<(ResolvedPool, Children<Applied>), Refusal>, Error> {
+    match Box::pin(apply::apply(&context.client, &resolved.owner, planned)).await {
+        Ok(applied) => Ok(Ok((resolved, applied))),
+        Err(error @ ApplyError::NameConflict(_)) => {
+            Ok(Err(Refusal::new(Reason::NameConflict, error.to_string())))
+        }
+        Err(error @ ApplyError::Refused { .. }) => {
+            Ok(Err(Refusal::new(Reason::ApplyFailed, error.to_string())))
+        }
+        Err(error) => Err(Error::Apply(error)),
+    }
+}
+
+/// Nudges the pods that run an older configuration. Says whether one of them has yet to report the newest.
+async fn nudge_stale(resolved: &ResolvedPool, fleet: &Fleet, context: &Context) -> bool {
+    let owner = &resolved.owner;
+    let revision = &resolved.rendering.revision;
+    let id = (owner.namespace.clone(), owner.name.clone());
+    let now = Timestamp::now();
+    let due = context.memory.with(&id, &owner.uid, |notes| {
+        notes.nudges.retain(|uid, _| fleet.pods.iter().any(|pod| pod.uid == *uid));
+        nudge::due(fleet, revision, &notes.nudges, now)
+    });
+    for Due { pod, uid, nudge } in due {
+        if let Err(error) = nudge::send(&context.client, &owner.namespace, &pod, &nudge).await {
+            tracing::warn!(%pod, %error, "a pod could not be nudged");
+        }
+        context.memory.with(&id, &owner.uid, |notes| notes.nudges.insert(uid, nudge));
+    }
+    fleet.pods.iter().any(|pod| pod.running && !pod.terminating && pod.revision() != Some(revision))
+}
+
+/// Report: writes the status when it changed, and tells what changed. Says whether the pool is at rest.
+async fn tell(
+    pool: &SessionPool,
+    owner: &Owner,
+    outcome: &Result<ResolvedPool, Refusal>,
+    deployment: Option<&Deployment>,
+    fleet: &Fleet,
+    context: &Context,
+) -> Result<bool, Error> {
+    let stored = report::stored_counters(pool);
+    let sample = context.memory.with(&id(pool), &owner.uid, |notes| notes.ledger.observe(fleet, stored));
+    let findings =
+        Findings { pool, outcome: outcome.as_ref(), deployment, fleet, sample, now: Timestamp::now() };
+    let report = report::report(&findings);
+    let before = pool.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let notices = events::between(before, &report.verdicts);
+    context.describe(pool, &report.status);
+    if pool.status.as_ref() != Some(&report.status) {
+        report::write(&context.client, owner, &report.status).await.map_err(Error::Report)?;
+        events::publish(&context.recorder, &pool.object_ref(&()), notices).await;
+    }
+    Ok(report.settled)
+}
+
+/// When to look again.
+fn next(
+    outcome: &Result<ResolvedPool, Refusal>,
+    nudged: bool,
+    settled: bool,
+    context: &Context,
+    id: &PoolId,
+    uid: &str,
+) -> Action {
+    let refused = outcome.as_ref().err().map(|refusal| refusal.reason);
+    let failures = context.memory.with(id, uid, |notes| {
+        notes.failures = if refused.is_some() { notes.failures.saturating_add(1) } else { 0 };
+        notes.failures
+    });
+    let base = match refused {
+        // Nobody tells when a foreign object goes away or the API server changes its mind.
+        Some(Reason::NameConflict | Reason::ApplyFailed) => {
+            return Action::requeue(backoff::delay(failures + 2, fastrand::f64()));
+        }
+        None if nudged => SOON,
+        None if !settled => UNREADY,
+        _ => AT_REST,
+    };
+    Action::requeue(backoff::spread(base, fastrand::f64()))
+}
+
+impl Context {
+    /// Keeps the pool's info metric at one series.
+    fn describe(&self, pool: &SessionPool, status: &SessionPoolStatus) {
+        let phase = status.phase.map(|phase| format!("{phase:?}")).unwrap_or_default();
+        let (namespace, name) = id(pool);
+        let labels = [namespace, name, format!("{:?}", pool.spec.pool_strategy), phase];
+        let before = self.memory.with(&id(pool), &uid(pool), |notes| notes.info.replace(labels.clone()));
+        if let Some(before) = before.filter(|before| *before != labels) {
+            self.metrics.forget(&before);
+        }
+        self.metrics.info.with_label_values(&labels).set(1);
+    }
+
+    /// Drops what is known of a pool that is gone.
+    pub fn forget(&self, id: &PoolId) {
+        if let Some(labels) = self.memory.forget(id).and_then(|notes| notes.info) {
+            self.metrics.forget(&labels);
+        }
+    }
+}
+
+/// Tells once that an object can't be read. Its children stay as they are.
+async fn undecodable(object: &DeserializeGuard<SessionPool>, invalid: &InvalidObject, context: &Context) {
+    let version = object.meta().resource_version.clone();
+    let known = context.memory.with(&id(object), &uid(object), |notes| {
+        std::mem::replace(&mut notes.reported_version, version.clone()) == version
+    });
+    if known {
+        return;
+    }
+    let note = format!("the object can't be read, so nothing is changed: {}", invalid.error);
+    tracing::error!(namespace = object.namespace(), name = object.name_any(), error = %invalid.error, "an object can't be read");
+    let notice = Notice { warning: true, reason: "Undecodable", action: "Resolve", note };
+    events::publish(&context.recorder, &object.object_ref(&()), vec![notice]).await;
+}
+
+fn id<K: Resource>(object: &K) -> PoolId {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+fn uid<K: Resource>(object: &K) -> String {
+    object.uid().unwrap_or_default()
+}
+
+/// Why a reconcile failed; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// References could not be read.
+    #[error("the Service of upstream.serviceRef could not be read")]
+    LookUp(#[source] kube::Error),
+    /// Children could not be written.
+    #[error("the children could not be written")]
+    Apply(#[from] ApplyError),
+    /// Pods could not be listed.
+    #[error("the pods could not be listed")]
+    Observe(#[source] kube::Error),
+    /// The status could not be written.
+    #[error("the status could not be written")]
+    Report(#[source] kube::Error),
+}
+
+impl Error {
+    /// The label of the error metric.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::LookUp(_) => "LookUp",
+            Self::Apply(_) => "Apply",
+            Self::Observe(_) => "Observe",
+            Self::Report(_) => "Report",
+        }
+    }
+}

@@ -1,0 +1,54 @@
+#!/bin/bash
+# level.sh lint|unit|crd|proxy|operator|cluster: installs and builds what one level of tests needs, and runs it.
+# The suites of a level are tests/tests/LEVEL*.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+suites() { # LEVEL
+  local path names=()
+  for path in tests/tests/"$1"*; do
+    if [ -f "$path" ] || [ -e "$path/main.rs" ]; then names+=(--test "$(basename "$path" .rs)"); fi
+  done
+  [ ${#names[@]} -gt 0 ] || { echo "there is no suite tests/tests/$1*" >&2; return 1; }
+  cargo test --no-fail-fast -p tests "${names[@]}"
+}
+
+programs() { cargo build --workspace --bins; }
+
+case $1 in
+  lint)
+    tests/cluster/packages.sh shellcheck
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    find . -name '*.sh' -not -path './target/*' -not -path '*/node_modules/*' -exec shellcheck {} +
+    ;;
+  unit)
+    cargo test --workspace --exclude tests
+    cargo test -p tests --lib --bins
+    ;;
+  crd)
+    tests/cluster/needs.sh control-plane >/dev/null
+    suites crd
+    ;;
+  proxy)
+    tests/upstreams/npm/install.sh >/dev/null
+    programs
+    suites proxy
+    ;;
+  operator)
+    tests/cluster/needs.sh control-plane >/dev/null
+    programs
+    suites operator
+    ;;
+  cluster)
+    tests/cluster/needs.sh node >/dev/null
+    tests/cluster/tools.sh helm >/dev/null
+    make images
+    programs
+    suites cluster
+    ;;
+  *)
+    echo "there is no level '$1': lint, unit, crd, proxy, operator, cluster" >&2
+    exit 2
+    ;;
+esac

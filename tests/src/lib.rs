@@ -1,0 +1,19 @@
+//! Harness of the suites: real API servers, clusters, servers and clients.
+
+pub mod binary;
+pub mod cluster;
+pub mod control_plane;
+pub mod eventually;
+pub mod kubernetes;
+pub mod mcp_client;
+pub mod proxy;
+pub mod scripted;
+mod supervisor;
+pub mod traces;
+pub mod upstream;
+
+pub use binary::{binary, repository};
+pub use cluster::Cluster;
+pub use control_plane::ControlPlane;
+pub use eventually::eventually;
+pub use proxy::Proxy;

@@ -1,0 +1,254 @@
+//! The chart, as a person uses it: Helm installs it, the example becomes ready, real clients call through the pool, and
+//! an uninstall leaves nothing of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use tests::{Cluster, eventually, repository};
+use tokio::process::Command;
+
+/// Longest wait for a state.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Runs a command to its end and returns its standard output.
+async fn run(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?} failed ({}): {}", output.status, errors.trim());
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The folder that a script prints after it has installed or built something there.
+async fn printed_by(script: &str, arguments: &[&str]) -> Result<PathBuf> {
+    let text = run(Command::new(repository().join(script)).args(arguments)).await?;
+    Ok(PathBuf::from(text.trim()))
+}
+
+async fn helm() -> Result<PathBuf> {
+    Ok(printed_by("tests/cluster/tools.sh", &["helm"]).await?.join("helm"))
+}
+
+fn chart() -> PathBuf {
+    repository().join("charts/sessionpool")
+}
+
+fn text(path: &str) -> Result<String> {
+    let path = repository().join(path);
+    fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))
+}
+
+/// Helm and kubectl with a cluster's credentials, in one namespace.
+struct Release<'a> {
+    cluster: &'a Cluster,
+    helm: PathBuf,
+    kubectl: PathBuf,
+    namespace: String,
+}
+
+impl<'a> Release<'a> {
+    async fn new(cluster: &'a Cluster) -> Result<Self> {
+        Ok(Self {
+            cluster,
+            helm: helm().await?,
+            kubectl: printed_by("tests/cluster/tools.sh", &["kubectl"]).await?.join("kubectl"),
+            namespace: cluster.namespace("chart").await?,
+        })
+    }
+
+    async fn call(&self, program: &Path, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(program);
+        command.arg("--kubeconfig").arg(self.cluster.kubeconfig());
+        run(command.args(["--namespace", &self.namespace]).args(arguments)).await
+    }
+
+    async fn helm(&self, arguments: &[&str]) -> Result<String> {
+        self.call(&self.helm, arguments).await
+    }
+
+    async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        self.call(&self.kubectl, arguments).await
+    }
+}
+
+/// The value of each column of the only row of a table.
+fn row(table: &str) -> Result<Vec<(String, String)>> {
+    let lines: Vec<Vec<String>> =
+        table.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect();
+    ensure!(lines.len() == 2 && lines[0].len() == lines[1].len(), "not one row:\n{table}");
+    Ok(lines[0].iter().cloned().zip(lines[1].iter().cloned()).collect())
+}
+
+fn column<'a>(row: &'a [(String, String)], name: &str) -> Result<&'a str> {
+    let cell = row.iter().find(|(column, _)| column == name);
+    Ok(&cell.with_context(|| format!("no column {name} in {row:?}"))?.1)
+}
+
+#[tokio::test]
+async fn the_example_runs_on_what_the_chart_installs() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let release = Release::new(&cluster).await?;
+    let chart = chart().display().to_string();
+    let values = "image.tag=dev,proxyImage.tag=dev,crds.keep=false";
+    release
+        .helm(&["install", "sessionpool", &chart, "--set", values, "--wait", "--timeout", "90s"])
+        .await
+        .context("the images are built by `make images`")?;
+
+    let example = repository().join("examples/everything.yaml").display().to_string();
+    release.kubectl(&["apply", "-f", &example]).await?;
+    if let Err(error) =
+        release.kubectl(&["wait", "--for=condition=Ready", "--timeout=90s", "sessionpool/everything"]).await
+    {
+        let found = release.kubectl(&["describe", "sessionpool,pods"]).await?;
+        return Err(error.context(found));
+    }
+
+    let url = release.kubectl(&["get", "spool", "everything", "-o", "jsonpath={.status.url}"]).await?;
+    ensure!(url == format!("http://everything-pool.{}.svc.cluster.local:8080/mcp", release.namespace));
+    let python = printed_by("tests/upstreams/pypi/install.sh", &[]).await?.join("bin/python");
+    let client = repository().join("tests/demo/client.py").display().to_string();
+    let said = cluster
+        .run(&[&python.display().to_string(), &client, &url, "--clients", "20", "--calls", "200"])
+        .await?;
+    ensure!(said.contains("200 calls of 'echo' by 20 clients at once: 0 errors"), "the client said:\n{said}");
+
+    eventually(PATIENCE, "the table to show the sessions", async || {
+        let table = release.kubectl(&["get", "sessionpools"]).await?;
+        let row = row(&table)?;
+        let columns: Vec<&str> = row.iter().map(|(column, _)| column.as_str()).collect();
+        let wanted = ["NAME", "STRATEGY", "PHASE", "READY", "ACTIVE", "TOTAL", "MAX", "REPLICAS", "AGE"];
+        ensure!(columns == wanted, "{table}");
+        ensure!(column(&row, "PHASE")? == "Active" && column(&row, "READY")? == "True", "{table}");
+        ensure!(column(&row, "MAX")? == "5" && column(&row, "REPLICAS")? == "1", "{table}");
+        ensure!((2..=5).contains(&column(&row, "TOTAL")?.parse::<u32>()?), "{table}");
+        Ok(())
+    })
+    .await?;
+
+    release.helm(&["uninstall", "sessionpool", "--wait"]).await?;
+    eventually(PATIENCE, "everything of the release to be gone", async || {
+        let left =
+            release.kubectl(&["get", "deployments,services,pods,serviceaccounts", "-o", "name"]).await?;
+        let left: Vec<_> =
+            left.lines().filter(|name| *name != "serviceaccount/default").map(str::to_owned).collect();
+        ensure!(left.is_empty(), "still there: {left:?}");
+        let names = "get clusterroles,clusterrolebindings,customresourcedefinitions -o name";
+        let names: Vec<&str> = names.split(' ').collect();
+        let everywhere = release.kubectl(&names).await?;
+        ensure!(!everywhere.contains("sessionpool"), "still there: {everywhere}");
+        Ok(())
+    })
+    .await
+}
+
+#[test]
+fn the_chart_holds_the_definition_and_the_rights() -> Result<()> {
+    for (copy, original) in [
+        ("charts/sessionpool/files/sessionpool.yaml", "crds/sessionpool.yaml"),
+        ("charts/sessionpool/files/rbac.yaml", "operator/rbac.yaml"),
+    ] {
+        ensure!(text(copy)? == text(original)?, "{copy} is not {original}: run `make crds`");
+    }
+    Ok(())
+}
+
+async fn rendered(arguments: &[&str]) -> Result<String> {
+    run(Command::new(helm().await?).args(["template", "release"]).arg(chart()).args(arguments)).await
+}
+
+fn of_kind(manifests: &str, kind: &str) -> Result<Vec<serde_json::Value>> {
+    let mut found = Vec::new();
+    for document in serde_yaml::Deserializer::from_str(manifests) {
+        let object: serde_json::Value = serde::Deserialize::deserialize(document)?;
+        if object["kind"] == kind {
+            found.push(object);
+        }
+    }
+    Ok(found)
+}
+
+#[tokio::test]
+async fn what_the_chart_renders_is_the_definition_and_the_rights() -> Result<()> {
+    let manifests = rendered(&[]).await?;
+    let definition: serde_json::Value = serde_yaml::from_str(&text("crds/sessionpool.yaml")?)?;
+    let definitions = of_kind(&manifests, "CustomResourceDefinition")?;
+    ensure!(definitions.len() == 1 && definitions[0]["spec"] == definition["spec"]);
+    ensure!(definitions[0]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep");
+
+    let role: ClusterRole = serde_yaml::from_str(&text("operator/rbac.yaml")?)?;
+    let roles = of_kind(&manifests, "ClusterRole")?;
+    ensure!(roles.len() == 1 && roles[0]["rules"] == serde_json::to_value(&role.rules)?, "{roles:#?}");
+    ensure!(of_kind(&manifests, "ClusterRoleBinding")?.len() == 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn named_namespaces_bound_the_rights() -> Result<()> {
+    let manifests = rendered(&["--set", "watchNamespaces={a,b}"]).await?;
+    ensure!(of_kind(&manifests, "ClusterRoleBinding")?.is_empty(), "rights in every namespace");
+    let bindings = of_kind(&manifests, "RoleBinding")?;
+    let namespaces: Vec<_> = bindings.iter().map(|binding| &binding["metadata"]["namespace"]).collect();
+    ensure!(namespaces == ["a", "b"], "{namespaces:?}");
+    let container = &of_kind(&manifests, "Deployment")?[0]["spec"]["template"]["spec"]["containers"][0];
+    let arguments = container["args"].to_string();
+    ensure!(
+        arguments.contains("--watch-namespace=a") && arguments.contains("--watch-namespace=b"),
+        "{arguments}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn defaults_become_variables_as_they_were_written() -> Result<()> {
+    let values = "poolDefaults.minSize=0,poolDefaults.recycleSeconds=2592000,poolDefaults.prePing=false";
+    let manifests = rendered(&["--set", values]).await?;
+    let container = &of_kind(&manifests, "Deployment")?[0]["spec"]["template"]["spec"]["containers"][0];
+    let value = |name: &str| {
+        let variables = container["env"].as_array().into_iter().flatten();
+        variables.filter(|variable| variable["name"] == name).map(|variable| variable["value"].clone()).next()
+    };
+    for (name, wanted) in
+        [("POOL_MIN_SIZE", "0"), ("POOL_RECYCLE_SECONDS", "2592000"), ("POOL_PRE_PING", "false")]
+    {
+        ensure!(value(name).is_some_and(|value| value == wanted), "{name} is {:?}", value(name));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn monitors_select_every_proxy_and_the_operator() -> Result<()> {
+    let enabled = ["--set", "serviceMonitor.enabled=true"];
+    let refusal = rendered(&enabled).await.err().context("rendered without the monitors' definitions")?;
+    ensure!(format!("{refusal:#}").contains("monitoring.coreos.com/v1"), "{refusal:#}");
+    let manifests = rendered(&[enabled[0], enabled[1], "--api-versions", "monitoring.coreos.com/v1"]).await?;
+    let monitors = of_kind(&manifests, "ServiceMonitor")?;
+    ensure!(monitors.len() == 2, "{monitors:#?}");
+    let proxies = monitors.iter().find(|monitor| {
+        monitor["spec"]["selector"]["matchLabels"][crds::names::SCRAPE_LABEL] == "true"
+            && monitor["spec"]["namespaceSelector"]["any"] == true
+            && monitor["spec"]["endpoints"][0]["port"] == crds::names::ADMIN_PORT_NAME
+    });
+    ensure!(proxies.is_some(), "none selects the proxies: {monitors:#?}");
+    let service = of_kind(&manifests, "Service")?[0]["metadata"]["labels"].clone();
+    let operator = monitors.iter().find(|monitor| {
+        let labels = monitor["spec"]["selector"]["matchLabels"].as_object();
+        labels.is_some_and(|labels| labels.iter().all(|(name, value)| service[name] == *value))
+    });
+    ensure!(operator.is_some(), "none selects the operator's Service: {monitors:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_value_that_does_not_exist_is_refused() -> Result<()> {
+    for value in
+        ["poolDefault.minSize=1", "poolDefaults.minsize=1", "poolDefaults.timeout=0", "logFormat=xml"]
+    {
+        let refusal = rendered(&["--set", value]).await.err().with_context(|| format!("took {value}"))?;
+        ensure!(format!("{refusal:#}").contains("schema"), "{value}: {refusal:#}");
+    }
+    Ok(())
+}

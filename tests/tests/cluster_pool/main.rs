@@ -1,0 +1,98 @@
+//! Pools whose pods run: the operator's image, the proxy's image and a real MCP server on a real node.
+
+mod field;
+mod mcp;
+
+use anyhow::{Context as _, Result, ensure};
+use crds::{Phase, names};
+use k8s_openapi::api::apps::v1::Deployment;
+use serde_json::json;
+
+use crate::{field::Field, mcp::Session};
+
+const SERVICE_REF: &str = r"
+apiVersion: mcpgateway.io/v1alpha1
+kind: SessionPool
+metadata: {name: late}
+spec:
+  poolEnabled: true
+  isolation: Shared
+  upstream:
+    serviceRef: {name: server, port: 80}
+";
+
+const SERVICE: &str = r"
+apiVersion: v1
+kind: Service
+metadata: {name: server}
+spec:
+  selector: {app: server}
+  ports: [{port: 80, targetPort: 3001}]
+";
+
+const SERVER: &str = r"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: server}
+spec:
+  selector: {matchLabels: {app: server}}
+  template:
+    metadata: {labels: {app: server}}
+    spec:
+      containers:
+        - name: server
+          image: docker.io/local/server-everything:dev
+          imagePullPolicy: IfNotPresent
+          readinessProbe: {tcpSocket: {port: 3001}, periodSeconds: 1}
+";
+
+#[tokio::test]
+async fn a_pool_serves_and_takes_changes_without_a_restart() -> Result<()> {
+    let field = Field::start().await?;
+    let example = tests::repository().join("examples/everything.yaml");
+    field.apply(&std::fs::read_to_string(example)?).await?;
+    field.condition("everything", "Ready", "True").await?;
+    let before = field.pods("everything").await?;
+    let generation =
+        field.api::<Deployment>().get(&names::deployment("everything")).await?.metadata.generation;
+    let session = Session::open(&field, "everything").await?;
+    ensure!(session.echo("before").await?.contains("before"));
+
+    field.patch("everything", json!({"spec": {"poolMaxSize": 7, "poolTimeout": 4}})).await?;
+    field
+        .until("the proxy runs the new size", async || {
+            let stats = field.stats("everything").await?;
+            ensure!(stats.max_size == 7, "max_size is {}", stats.max_size);
+            Ok(())
+        })
+        .await?;
+    ensure!(session.echo("after").await?.contains("after"), "the client's session goes on");
+    let after = field.pods("everything").await?;
+    ensure!(after == before, "pods were restarted: {before:?} -> {after:?}");
+    let deployment = field.api::<Deployment>().get(&names::deployment("everything")).await?;
+    ensure!(deployment.metadata.generation == generation, "the Deployment was changed");
+    field.condition("everything", "Progressing", "False").await?;
+    let status = field.status("everything").await?;
+    ensure!(status.phase == Some(Phase::Active) && status.updated_replicas == 1, "{status:#?}");
+    let sums = status.stats.context("no statistics")?;
+    ensure!(sums.total_creates >= 2 && sums.total_sessions == sums.total_creates - sums.total_destroys);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_is_told_and_waited_for() -> Result<()> {
+    let field = Field::start().await?;
+    field.apply_any(SERVICE).await?;
+    field.apply(SERVICE_REF).await?;
+    let degraded = field.condition("late", "Degraded", "True").await?;
+    ensure!(degraded.reason == "UpstreamUnreachable", "{degraded:?}");
+    ensure!(field.condition("late", "Ready", "False").await?.message.contains("0/1 proxies ready"));
+    let before = field.pods("late").await?;
+    field.apply_any(SERVER).await?;
+    field.condition("late", "Ready", "True").await?;
+    field.condition("late", "Degraded", "False").await?;
+    ensure!(field.pods("late").await? == before, "the proxy was restarted");
+    let session = Session::open(&field, "late").await?;
+    ensure!(session.echo("hello").await?.contains("hello"));
+    Ok(())
+}

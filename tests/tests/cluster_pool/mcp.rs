@@ -1,0 +1,71 @@
+//! A client session of MCP, spoken to a pool's Service through the API server.
+
+use anyhow::{Context as _, Result, ensure};
+use crds::names;
+use http_body_util::BodyExt;
+use hyper::{Request, Response};
+use kube::{Client, client::Body};
+use serde_json::{Value, json};
+
+use crate::field::Field;
+
+/// An initialised client session.
+pub struct Session {
+    client: Client,
+    path: String,
+    id: String,
+}
+
+const VERSION: &str = "2025-11-25";
+
+impl Session {
+    /// Opens one to a pool.
+    pub async fn open(field: &Field, pool: &str) -> Result<Self> {
+        let service = names::service(pool);
+        let path = format!(
+            "/api/v1/namespaces/{}/services/{service}:{}/proxy/mcp",
+            field.namespace,
+            names::MCP_PORT_NAME
+        );
+        let mut session = Self { client: field.client.clone(), path, id: String::new() };
+        let params = json!({
+            "protocolVersion": VERSION, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}
+        });
+        let (response, text) = session
+            .post(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}))
+            .await?;
+        ensure!(response.status().is_success(), "initialize: {} {text}", response.status());
+        let id = response.headers().get("mcp-session-id").context("no session id")?;
+        session.id = id.to_str()?.to_owned();
+        let (response, text) =
+            session.post(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await?;
+        ensure!(response.status().is_success(), "initialized: {} {text}", response.status());
+        Ok(session)
+    }
+
+    /// Calls the server's echo tool; gives the whole answer.
+    pub async fn echo(&self, message: &str) -> Result<String> {
+        let params = json!({"name": "echo", "arguments": {"message": message}});
+        let (response, text) =
+            self.post(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})).await?;
+        ensure!(
+            response.status().is_success() && text.contains("\"result\""),
+            "{} {text}",
+            response.status()
+        );
+        Ok(text)
+    }
+
+    async fn post(&self, message: &Value) -> Result<(Response<()>, String)> {
+        let mut request = Request::post(&self.path)
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream");
+        if !self.id.is_empty() {
+            request = request.header("mcp-session-id", &self.id).header("mcp-protocol-version", VERSION);
+        }
+        let response = self.client.send(request.body(Body::from(message.to_string().into_bytes()))?).await?;
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
+        Ok((Response::from_parts(parts, ()), text))
+    }
+}

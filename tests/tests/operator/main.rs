@@ -1,0 +1,13 @@
+//! The operator's real binary on a real control plane, under its own role.
+
+mod bench;
+mod process;
+
+mod children;
+mod conflicts;
+mod deletion;
+mod fleet;
+mod lifecycle;
+mod refusals;
+mod repair;
+mod undecodable;

@@ -1,0 +1,110 @@
+//! The operator's process under the role that it has in production.
+
+use std::{
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use crate::bench::until;
+
+/// A running operator. It is killed when it is dropped.
+pub struct Operator {
+    child: Child,
+    /// Where /livez, /readyz and /metrics are.
+    pub admin: String,
+}
+
+/// A command of the operator's binary with nothing of the test's environment but what it needs.
+pub fn command(kubeconfig: &Path) -> Result<Command> {
+    let mut command = Command::new(tests::binary("sessionpool-operator")?);
+    command
+        .env_clear()
+        .env("KUBECONFIG", kubeconfig)
+        .env("RUST_LOG", "info,operator=debug")
+        .args(["--proxy-image=proxy.test/proxy:1", "--admin-listen=127.0.0.1:0", "--log-format=json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    Ok(command)
+}
+
+impl Operator {
+    /// Starts the operator for one namespace, or for all, and waits until it has listed the pools.
+    pub async fn start(kubeconfig: &Path, namespace: Option<&str>, env: &[(&str, &str)]) -> Result<Self> {
+        let mut command = command(kubeconfig)?;
+        if let Some(namespace) = namespace {
+            command.arg(format!("--watch-namespace={namespace}"));
+        }
+        let mut child = command.envs(env.iter().copied()).spawn()?;
+        let mut lines = BufReader::new(child.stderr.take().context("no stderr")?).lines();
+        let mut seen = Vec::new();
+        let admin = loop {
+            let Some(line) = lines.next_line().await? else {
+                bail!("the operator ended with {}:\n{}", child.wait().await?, seen.join("\n"))
+            };
+            let entry: serde_json::Value =
+                serde_json::from_str(&line).with_context(|| format!("no JSON: {line}"))?;
+            if entry["message"] == "listening" {
+                break entry["admin"].as_str().context("no admin address")?.to_owned();
+            }
+            seen.push(line);
+        };
+        // The log is shown with a failing test's output.
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                println!("operator: {line}");
+            }
+        });
+        let operator = Self { child, admin };
+        until("the operator is ready", async || {
+            let (status, _) = operator.get("/readyz").await?;
+            Ok((status == 200).then_some(()))
+        })
+        .await?;
+        Ok(operator)
+    }
+
+    /// Asks the admin address.
+    pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        let url = format!("http://{}{path}", self.admin);
+        let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+            .build_http::<http_body_util::Empty<bytes::Bytes>>();
+        let response = client.get(url.parse()?).await?;
+        let status = response.status().as_u16();
+        let body = http_body_util::BodyExt::collect(response.into_body()).await?.to_bytes();
+        Ok((status, String::from_utf8(body.to_vec())?))
+    }
+
+    /// The value of a series in /metrics; 0 when it is not there.
+    pub async fn metric(&self, series: &str) -> Result<f64> {
+        let (_, text) = self.get("/metrics").await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        Ok(value.map(str::parse).transpose()?.unwrap_or(0.0))
+    }
+
+    /// Waits until that many reconciles have ended since the call.
+    pub async fn reconciles(&self, more: f64) -> Result<()> {
+        let series = "sessionpool_operator_reconcile_total{result=\"ok\"}";
+        let before = self.metric(series).await?;
+        until("more reconciles", async || Ok((self.metric(series).await? >= before + more).then_some(())))
+            .await
+    }
+
+    /// Sends SIGTERM and gives the exit status with the time that it took.
+    pub async fn terminate(mut self) -> Result<(ExitStatus, Duration)> {
+        let pid = self.child.id().context("it ended already")?;
+        let start = std::time::Instant::now();
+        let sent = Command::new("kill").arg(pid.to_string()).status().await?;
+        anyhow::ensure!(sent.success(), "kill {pid} failed");
+        let status = self.child.wait().await?;
+        Ok((status, start.elapsed()))
+    }
+}

@@ -30,7 +30,8 @@ try: ## the proxy alone, without a cluster
 ##@ Build
 .PHONY: build build-proxy images crds
 # `=`: rustc is asked only when something is built.
-static = RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(shell rustc -vV | sed -n 's/^host: //p')
+host = $(shell rustc -vV | sed -n 's/^host: //p')
+static = RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(host)
 
 build: ## static release binaries of proxy and operator
 	$(static) -p sessionpool-proxy -p sessionpool-operator --bins
@@ -87,8 +88,9 @@ fmt: ## formats the Rust code
 deny: ## licences, bans, sources and advisories of the dependencies
 	@tests/deny.sh
 
-bench: ## throughput and latency: direct, nginx, this proxy
-	cargo run --release -p tests --bin bench -- $(ARGS)
+bench: build-proxy ## throughput and latency: direct, nginx, this proxy (ARGS=--quick for a short run)
+	$(cluster)/packages.sh nginx-light
+	SESSIONPOOL_BIN_DIR=$(or $(CARGO_TARGET_DIR),target)/$(host)/release RUSTFLAGS='-C target-feature=+crt-static' cargo run --release --locked --target $(host) -p tests --bin bench -- $(ARGS)
 
 ##@ Clean
 .PHONY: clean-cache

@@ -15,6 +15,12 @@ suites() { # LEVEL
 
 programs() { cargo build --workspace --bins; }
 
+upstreams() {
+  tests/upstreams/npm/install.sh >/dev/null
+  tests/cluster/packages.sh python3-venv
+  tests/upstreams/pypi/install.sh >/dev/null
+}
+
 case $1 in
   lint)
     tests/cluster/packages.sh shellcheck
@@ -31,7 +37,7 @@ case $1 in
     suites crd
     ;;
   proxy)
-    tests/upstreams/npm/install.sh >/dev/null
+    upstreams
     programs
     suites proxy
     ;;
@@ -43,6 +49,7 @@ case $1 in
   cluster)
     tests/cluster/needs.sh node >/dev/null
     tests/cluster/tools.sh helm >/dev/null
+    upstreams
     make images
     programs
     suites cluster

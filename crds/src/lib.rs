@@ -24,12 +24,13 @@ pub use self::{
     defaults::PoolDefaults,
     settings::Settings,
     spec::{
-        DesiredState, Isolation, PoolStrategy, SessionPool, SessionPoolSpec,
+        SessionPool, SessionPoolSpec,
         client_auth::{ClientAuth, Jwt},
-        lifecycle::{Drain, Optimization, OptimizationMode},
+        lifecycle::{DesiredState, Drain, Optimization, OptimizationMode},
         pinning::Pinning,
         proxy::{Guard, NetworkPolicyMode, Proxy, ServiceSpec, ServiceType},
         sticky::{Sticky, StickySource},
+        strategy::{Isolation, PoolStrategy},
         upstream::{
             Endpoint, ProtocolVersion, ServiceRef, Transport, Upstream, UpstreamAuth, UpstreamAuthType,
             UpstreamTemplate, UpstreamTls,

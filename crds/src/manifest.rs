@@ -1,6 +1,7 @@
 //! Reading a manifest from a file, with all the rules that the API server applies: unknown fields, types, bounds, CEL.
 
 mod bounds;
+mod nulls;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -49,8 +50,10 @@ impl ManifestError {
 /// # Errors
 /// If it is no SessionPool that the API server would take; each complaint names its field.
 pub fn parse(text: &str) -> Result<SessionPool, ManifestError> {
-    let value: Value =
-        serde_yaml::from_str(text).map_err(|error| ManifestError::one("", format!("no YAML: {error}")))?;
+    let no_yaml = |error: &dyn std::fmt::Display| ManifestError::one("", format!("no YAML: {error}"));
+    // By way of YAML's own value, which refuses a field that is given twice.
+    let yaml: serde_yaml::Value = serde_yaml::from_str(text).map_err(|error| no_yaml(&error))?;
+    let mut value = serde_json::to_value(yaml).map_err(|error| no_yaml(&error))?;
     let found = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     for (field, wanted) in [("apiVersion", names::API_VERSION), ("kind", names::KIND)] {
         let found = found(field);
@@ -58,6 +61,9 @@ pub fn parse(text: &str) -> Result<SessionPool, ManifestError> {
             return Err(ManifestError::one(field, format!("must be {wanted}, not {found:?}")));
         }
     }
+    let schema = schema::json().map_err(|error| ManifestError::one("", error.to_string()))?;
+    let root = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    nulls::drop(root, &mut value);
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let read = serde_path_to_error::Deserializer::new(&value, &mut track);
@@ -67,8 +73,6 @@ pub fn parse(text: &str) -> Result<SessionPool, ManifestError> {
         let path = track.path().to_string();
         ManifestError::one(if path == "." { String::new() } else { path }, error.to_string())
     })?;
-    let schema = schema::json().map_err(|error| ManifestError::one("", error.to_string()))?;
-    let root = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     // The two were read above; the type has no fields for them.
     unknown.retain(|field| field != "apiVersion" && field != "kind");
     let mut complaints: Vec<Complaint> = unknown

@@ -1,22 +1,26 @@
 //! The desired state of a pool.
 
 pub mod client_auth;
+mod default;
+mod grammar;
 pub mod lifecycle;
 pub mod pinning;
 pub mod proxy;
 pub mod sticky;
+pub mod strategy;
 pub mod upstream;
 
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::{
     client_auth::ClientAuth,
-    lifecycle::{Drain, Optimization},
+    grammar::{HEADER_NAME, OBJECT_NAME},
+    lifecycle::{DesiredState, Drain, Optimization},
     pinning::Pinning,
     proxy::{Guard, Proxy, ServiceSpec},
     sticky::Sticky,
+    strategy::{Isolation, PoolStrategy},
     upstream::Upstream,
 };
 use crate::status::SessionPoolStatus;
@@ -54,7 +58,9 @@ use crate::status::SessionPoolStatus;
 #[x_kube(validation = Rule::new("!has(self.poolMaxPerPrincipal) || self.isolation != 'Shared'").message("poolMaxPerPrincipal needs isolation Principal or Session: with Shared all principals use the same sessions").field_path(".poolMaxPerPrincipal"))]
 #[x_kube(validation = Rule::new("self.isolation != 'Shared' || !has(self.upstream.auth) || self.upstream.auth.type != 'Passthrough'").message("isolation Shared can't be used with upstream.auth.type Passthrough: a session that was opened with one client's credential must not serve another; use isolation Principal or a credential of the pool's own").field_path(".isolation"))]
 #[x_kube(validation = Rule::new("!has(self.sticky) || self.poolStrategy == 'Sticky'").message("sticky is read by poolStrategy Sticky only: set poolStrategy to Sticky or remove sticky").field_path(".sticky"))]
+#[x_kube(validation = Rule::new("self.identityHeaders.all(h, !(h.lowerAscii() in ['accept', 'connection', 'content-length', 'content-type', 'host', 'mcp-protocol-version', 'mcp-session-id', 'transfer-encoding']))").message("identityHeaders must not name a header of the transport, such as Host or Mcp-Session-Id: it does not tell principals apart").field_path(".identityHeaders"))]
 #[x_kube(validation = Rule::new("self.forwardHeaders.all(h, !(h.lowerAscii() in ['accept', 'authorization', 'connection', 'content-length', 'content-type', 'host', 'mcp-protocol-version', 'mcp-session-id', 'transfer-encoding']))").message("forwardHeaders must not name a header of the transport or Authorization; to forward Authorization use upstream.auth.type Passthrough").field_path(".forwardHeaders"))]
+#[x_kube(validation = Rule::new("!has(self.upstream.headers) || self.forwardHeaders.all(f, self.upstream.headers.all(h, h.lowerAscii() != f.lowerAscii()))").message("forwardHeaders must not name a header that upstream.headers sets: keep it in one of them").field_path(".forwardHeaders"))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionPoolSpec {
     /// Whether sessions are pooled. When false each client session has an upstream session of its own.
@@ -155,7 +161,8 @@ pub struct SessionPoolSpec {
     #[serde(default)]
     #[schemars(
         length(max = 16),
-        inner(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"))
+        inner(length(min = 1, max = 128), regex(pattern = HEADER_NAME)),
+        extend("x-kubernetes-list-type" = "set")
     )]
     pub identity_headers: Vec<String>,
 
@@ -164,7 +171,8 @@ pub struct SessionPoolSpec {
     #[serde(default)]
     #[schemars(
         length(max = 16),
-        inner(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"))
+        inner(length(min = 1, max = 128), regex(pattern = HEADER_NAME)),
+        extend("x-kubernetes-list-type" = "set")
     )]
     pub forward_headers: Vec<String>,
 
@@ -204,7 +212,7 @@ pub struct SessionPoolSpec {
 
     /// Secret of type kubernetes.io/tls that clients are served with. Default: plain HTTP. Example: github-pool-tls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub tls_secret_name: Option<String>,
 
     /// Proxies. Leave it out of manifests when an autoscaler drives the scale subresource. Default: 1. Example: 3.
@@ -228,129 +236,4 @@ pub struct SessionPoolSpec {
     /// Objects that guard the proxies. Default: none. Example: {networkPolicy: Managed}.
     #[serde(default)]
     pub guard: Guard,
-}
-
-/// How a request picks one of several sessions.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
-pub enum PoolStrategy {
-    /// In circular order.
-    #[default]
-    RoundRobin,
-    /// The one that carries the fewest requests.
-    LeastConnections,
-    /// The one that the client used before.
-    Sticky,
-    /// The one that answers fastest for its load and weight.
-    Weighted,
-    /// One session for each client session, no pooling.
-    None,
-}
-
-impl PoolStrategy {
-    /// The spelling of REST and metrics.
-    pub fn snake_case(self) -> &'static str {
-        match self {
-            Self::RoundRobin => "round_robin",
-            Self::LeastConnections => "least_connections",
-            Self::Sticky => "sticky",
-            Self::Weighted => "weighted",
-            Self::None => "none",
-        }
-    }
-}
-
-/// Whose requests share a session.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
-pub enum Isolation {
-    /// Those of one client session.
-    Session,
-    /// Those of one principal; a client without a credential shares with nobody.
-    #[default]
-    Principal,
-    /// Everyone's.
-    Shared,
-}
-
-/// Whether a pool takes work.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
-pub enum DesiredState {
-    /// It does.
-    #[default]
-    Active,
-    /// It finishes what runs and takes nothing new.
-    Drained,
-}
-
-impl Default for SessionPoolSpec {
-    fn default() -> Self {
-        Self {
-            pool_enabled: false,
-            pool_strategy: PoolStrategy::default(),
-            pool_min_size: None,
-            pool_max_size: None,
-            pool_timeout: None,
-            pool_recycle_seconds: None,
-            pool_pre_ping: None,
-            isolation: Isolation::default(),
-            pool_session_concurrency: default::session_concurrency(),
-            pool_idle_seconds: default::idle_seconds(),
-            pool_max_requests: 0,
-            pool_pre_ping_delay_seconds: default::pre_ping_delay_seconds(),
-            pool_keepalive_seconds: default::keepalive_seconds(),
-            pool_max_waiters: default::max_waiters(),
-            pool_max_per_principal: None,
-            max_direct_sessions: default::max_direct_sessions(),
-            client_session_idle_seconds: default::client_session_idle_seconds(),
-            disconnect_grace_seconds: default::disconnect_grace_seconds(),
-            identity_headers: Vec::new(),
-            forward_headers: Vec::new(),
-            pinning: None,
-            sticky: None,
-            upstream: Upstream::default(),
-            desired_state: DesiredState::default(),
-            drain: Drain::default(),
-            reset_token: None,
-            optimization: Optimization::default(),
-            auth: None,
-            tls_secret_name: None,
-            replicas: default::replicas(),
-            termination_grace_period_seconds: default::termination_grace_period_seconds(),
-            proxy: Proxy::default(),
-            service: ServiceSpec::default(),
-            guard: Guard::default(),
-        }
-    }
-}
-
-mod default {
-    pub fn session_concurrency() -> i32 {
-        1
-    }
-    pub fn idle_seconds() -> i32 {
-        600
-    }
-    pub fn pre_ping_delay_seconds() -> i32 {
-        5
-    }
-    pub fn keepalive_seconds() -> i32 {
-        60
-    }
-    pub fn max_waiters() -> i32 {
-        1000
-    }
-    pub fn max_direct_sessions() -> i32 {
-        1000
-    }
-    pub fn client_session_idle_seconds() -> i32 {
-        1800
-    }
-    pub fn disconnect_grace_seconds() -> i32 {
-        30
-    }
-    pub fn replicas() -> i32 {
-        1
-    }
-    pub fn termination_grace_period_seconds() -> i64 {
-        75
-    }
 }

@@ -73,6 +73,8 @@ pub enum Reason {
     ConfigurationRejected,
     /// Degraded: a ready proxy's statistics can't be read.
     ProxiesUnreachable,
+    /// Degraded: a container of a proxy's pod does not start.
+    PodsFailing,
     /// Degraded: the pool works as it should.
     AsExpected,
     /// Drained: nobody asked for it.
@@ -101,6 +103,7 @@ impl Reason {
             Self::UpstreamUnreachable => "UpstreamUnreachable",
             Self::ConfigurationRejected => "ConfigurationRejected",
             Self::ProxiesUnreachable => "ProxiesUnreachable",
+            Self::PodsFailing => "PodsFailing",
             Self::AsExpected => "AsExpected",
             Self::NotRequested => "NotRequested",
         }

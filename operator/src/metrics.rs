@@ -12,7 +12,7 @@ pub struct Metrics {
     registry: Registry,
     /// Reconciles by result: ok or error.
     pub reconciles: IntCounterVec,
-    /// Failed reconciles by reason.
+    /// Failed and refused reconciles by reason.
     pub errors: IntCounterVec,
     /// Seconds that a reconcile took.
     pub duration: Histogram,
@@ -38,7 +38,7 @@ impl Metrics {
             )?,
             errors: counters(
                 "sessionpool_operator_reconcile_errors_total",
-                "Failed reconciles by reason.",
+                "Failed and refused reconciles by reason.",
                 &["reason"],
             )?,
             duration: Histogram::with_opts(

@@ -223,6 +223,9 @@ fn next(
     uid: &str,
 ) -> Action {
     let refused = outcome.as_ref().err().map(|refusal| refusal.reason);
+    if let Some(reason) = refused {
+        context.metrics.errors.with_label_values(&[reason.name()]).inc();
+    }
     let failures = context.memory.with(id, uid, |notes| {
         notes.failures = if refused.is_some() { notes.failures.saturating_add(1) } else { 0 };
         notes.failures

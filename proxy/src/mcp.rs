@@ -2,6 +2,7 @@
 
 pub mod envelope;
 pub mod error;
+pub mod logging;
 pub mod rewrite;
 pub mod sse;
 pub mod version;

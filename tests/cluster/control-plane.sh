@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # variables of the script that sources this, and for it
-# Sourced: start_control_plane starts etcd, API server, controller manager and scheduler as parts and waits until they serve.
+# Sourced: start_api and then start_controllers start etcd, API server, controller manager and scheduler as parts and wait until they serve.
 # Needs $state, $pki (folder of certificates), $address (where the API server listens), $advertise, and the ports $port_api, $port_etcd, $port_etcd_peer,
 # $port_controller_manager, $port_scheduler.
 
@@ -46,11 +46,14 @@ start_scheduler() {
     --kube-api-qps=300 --kube-api-burst=500 --v=1
 }
 
-start_control_plane() { # EXTRA-FLAG-OF-THE-API-SERVER...
+start_api() { # EXTRA-FLAG-OF-THE-API-SERVER...
   start_etcd
   wait_for 30 etcd curl -fsS "http://127.0.0.1:$port_etcd/health"
   start_apiserver "$@"
   wait_for 60 "the API server" kube get --raw /readyz
+}
+
+start_controllers() {
   start_controller_manager
   start_scheduler
   wait_for 60 "the controller manager" curl -fsSk "https://127.0.0.1:$port_controller_manager/healthz"

@@ -48,8 +48,9 @@ server_everything() {
   local folder node
   folder=$("$repository/tests/upstreams/npm/install.sh")
   node=$folder/node_modules/node/bin/node
+  # The first process of a container gets no SIGTERM that it does not ask for, and the server does not ask.
   image "$cache" server-everything docker.io/local/server-everything:dev "$repository/tests/upstreams/npm/package-lock.json" -- \
-    --entrypoint '["/usr/local/bin/node", "/app/node_modules/@modelcontextprotocol/server-everything/dist/index.js", "streamableHttp"]' \
+    --entrypoint '["/usr/local/bin/node", "--import=data:text/javascript,process.on(\"SIGTERM\",()=>process.exit())", "/app/node_modules/@modelcontextprotocol/server-everything/dist/index.js", "streamableHttp"]' \
     --env PORT=3001 "/usr/local/bin/node=$node" "/=ldd:$node" "/app/node_modules=$folder/modules"
 }
 

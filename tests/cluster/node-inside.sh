@@ -11,7 +11,7 @@ state=$cluster/$node pki=$cluster/pki
 number=${node#node}
 if [ "$node" = node1 ]; then ip=10.99.0.1 subnet=10.244.0.0/24; else ip=10.99.0.$((10 + number)) subnet=10.244.$number.0/24; fi
 mkdir -p "$state"/{log,pid,cni}
-rm -f "$state/ready"
+rm -f "$state"/{ready,base-imported}
 
 render() { # TEMPLATE FILE
   sed "s#@STATE@#$state#g; s#@PKI@#$pki#g; s#@NODE@#$node#g; s#@IP@#$ip#g; s#@SUBNET@#$subnet#g; s#@PROXYMODE@#${PROXY_MODE:-nftables}#g
@@ -35,12 +35,19 @@ network_of_further_node() {
   ip route add 10.244.0.0/24 via 10.99.0.1
 }
 
-import_images() {
-  wait_for 30 containerd ctr version
+import_archives() {
   local archive
   while read -r archive; do
     ctr -n k8s.io images import "$archive" >>"$state/log/import.log" 2>&1 || echo "can't import $archive" >>"$state/log/import.log"
-  done <"$cluster/images"
+  done
+}
+
+# Those that every node needs come first: a pod that is started before they are there is tried again only after 10 s.
+import_images() {
+  wait_for 30 containerd ctr version
+  grep -E '/(pause|coredns)[.]tar$' "$cluster/images" | import_archives
+  touch "$state/base-imported"
+  grep -vE '/(pause|coredns)[.]tar$' "$cluster/images" | import_archives || true
 }
 
 hostname "$node"
@@ -63,12 +70,16 @@ import=$!
 if [ "$node" = node1 ]; then
   address=0.0.0.0 advertise=$ip port_api=6443 port_etcd=2379 port_etcd_peer=2380 port_controller_manager=10257 port_scheduler=10259
   start_part forward env -C "$cluster" socat UNIX-LISTEN:api.sock,fork,unlink-early "TCP:$ip:6443"
-  start_control_plane --endpoint-reconciler-type=lease
-  kube apply -f "$here/conf/dns.yaml" >>"$state/log/dns.log" 2>&1
+  start_api --endpoint-reconciler-type=lease
 fi
+wait_for 60 "the images of every node" test -e "$state/base-imported"
 start_part kubelet kubelet --config="$state/kubelet.yaml" --kubeconfig="$pki/$node.kubeconfig" --hostname-override="$node" --node-ip="$ip" \
   --root-dir=/var/lib/kubelet --v=2
 start_part kube-proxy kube-proxy --config="$state/kube-proxy.yaml" --v=1
+if [ "$node" = node1 ]; then
+  kube apply -f "$here/conf/dns.yaml" >>"$state/log/dns.log" 2>&1
+  start_controllers
+fi
 wait "$import"
 wait_for 90 "node $node to be ready" kube wait --for=condition=Ready "node/$node" --timeout=5s
 if [ "$node" = node1 ]; then wait_for 60 "cluster DNS" kube -n kube-system rollout status deployment/coredns --timeout=5s; fi

@@ -10,6 +10,7 @@ present() {
     containernetworking-plugins) [ -x "${CNI_BIN:-/usr/lib/cni}/bridge" ] ;;
     nftables) command -v nft ;;
     iproute2) command -v ip ;;
+    nginx-light) command -v nginx ;;
     util-linux) command -v unshare && command -v nsenter && command -v setpriv && command -v flock ;;
     busybox-static) command -v busybox ;;
     build-essential) command -v cc ;;

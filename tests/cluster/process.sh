@@ -1,12 +1,13 @@
 # shellcheck shell=bash
 # Sourced: parts (child processes that are started again when they end) and processes known by pid and start time.
 
-# Seconds since boot are part of a process's identity: a pid alone is used again.
+# Part of a process's identity, since a pid is used again. Fails for a process that has ended, also when nobody has reaped it yet.
 start_time() { # PID
-  local stat
+  local stat fields
   stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-  stat=${stat##*) }
-  awk '{print $20}' <<<"$stat"
+  # The second field is the program's name in parentheses, which may hold anything.
+  read -ra fields <<<"${stat##*) }"
+  [[ ${fields[0]} != [ZX] ]] && echo "${fields[19]}"
 }
 
 record() { echo "$1 $(start_time "$1")" >"$2"; } # PID FILE
@@ -33,12 +34,14 @@ wait_for() { # SECONDS WHAT COMMAND...
 
 declare -A part_command=() part_name=()
 
-# A part dies with this shell, however it dies. Its log is $state/log/NAME.log.
+# A part dies with this shell, however it dies, also when that was before the part could ask for it.
+# Its log is $state/log/NAME.log.
 start_part() { # NAME COMMAND...
   local name=$1
   shift
   part_command[$name]=$(printf '%q ' "$@")
-  setpriv --pdeathsig KILL "$@" </dev/null >>"$state/log/$name.log" 2>&1 9>&- &
+  # shellcheck disable=SC2016 # for the inner shell
+  setpriv --pdeathsig KILL sh -c '[ "$PPID" = "$0" ] && exec "$@"' $$ "$@" </dev/null >>"$state/log/$name.log" 2>&1 9>&- &
   part_name[$!]=$name
   record $! "$state/pid/$name"
 }
@@ -79,6 +82,12 @@ kill_parts() {
 
 # Host pid of node1's first process: the only child of unshare.
 node_init() { # STATE
-  local unshare
-  unshare=$(recorded "$1/pid/node1") && tr -d " " <"/proc/$unshare/task/$unshare/children"
+  local unshare init
+  unshare=$(recorded "$1/pid/node1") && init=$(tr -d " " <"/proc/$unshare/task/$unshare/children") && [ -n "$init" ] && echo "$init"
+}
+
+# When this process has ended, so has every other one of the node.
+record_node_init() { # STATE
+  local init
+  init=$(node_init "$1") && record "$init" "$1/pid/node1-init"
 }

@@ -64,6 +64,7 @@ remove_cgroups() { # STATE
 remove_state() { # STATE
   local state=$1 file pid
   [ -d "$state" ] || return 0
+  record_node_init "$state" 2>/dev/null || true
   for file in "$state"/pid/*; do
     [ -e "$file" ] || continue
     if pid=$(recorded "$file"); then kill -KILL "$pid" 2>/dev/null || true; fi
@@ -79,5 +80,10 @@ remove_state() { # STATE
   rm -rf "$state.last"
   mkdir "$state.last"
   mv "$state/log" "$state.last/" 2>/dev/null || true
+  # The processes of a node end a moment after the one that was waited for, and may still write.
+  for _ in $(seq 50); do
+    rm -rf "$state" 2>/dev/null && return
+    sleep 0.1
+  done
   rm -rf "$state"
 }

@@ -44,9 +44,10 @@ case $mode in
   control-plane)
     # Without a node there is nobody to serve the kubernetes Service's address: --endpoint-reconciler-type=none.
     address=127.0.0.1 advertise=127.0.0.1
-    "$here/certs.sh" "$pki" "https://127.0.0.1:$port_api" node1 127.0.0.1
+    setpriv --pdeathsig KILL "$here/certs.sh" "$pki" "https://127.0.0.1:$port_api" node1 127.0.0.1
     cp "$pki/admin.kubeconfig" "$state/kubeconfig"
-    start_control_plane --endpoint-reconciler-type=none
+    start_api --endpoint-reconciler-type=none
+    start_controllers
     ;;
   node) . "$here/node-outside.sh" ;;
   *) echo "the mode is control-plane or node, not '$mode'" >&2; exit 2 ;;

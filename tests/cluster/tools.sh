@@ -69,11 +69,14 @@ build() ( # FAMILY NAME...
   [ ${#missing[@]} -gt 0 ] || exit 0
   command -v go >/dev/null || { say "Go is not installed: it builds ${missing[*]} (https://go.dev/dl, $(grep '^go ' "$here/tools/$family/go.mod") or newer)"; exit 1; }
   cd "$here/tools/$family"
+  # Left by a build that was killed.
+  rm -rf "$out"/.build.*
   work=$(mktemp -d "$out/.build.XXXXXX")
-  trap 'rm -rf "$work"' EXIT
+  builder=
+  trap '[ -z "$builder" ] || kill "$builder" 2>/dev/null || true; rm -rf "$work"' EXIT
   start=$SECONDS
   say "$family: building ${missing[*]}"
-  export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS="-mod=readonly -buildvcs=false"
+  export CGO_ENABLED=0 GOFLAGS="-mod=readonly -buildvcs=false"
   flags="-s -w$(version_flags "$family" 2>>"$work/log")"
   for name in "${missing[@]}"; do packages+=("$(package_of "$name")"); done
   mkdir "$work/bin"
@@ -83,7 +86,10 @@ build() ( # FAMILY NAME...
   go build -v -trimpath -ldflags "$flags" -o "$target" "${packages[@]}" >>"$work/log" 2>&1 9>&- &
   builder=$!
   report_progress "$family" "$work/log" "$builder" 9>&-
-  wait "$builder" || { tail -n 20 "$work/log" >&2; say "$family: the build failed (see above)"; exit 1; }
+  local status=0
+  wait "$builder" || status=$?
+  builder=
+  [ $status = 0 ] || { tail -n 20 "$work/log" >&2; say "$family: the build failed (see above)"; exit 1; }
   for name in "${missing[@]}"; do mv "$work/bin/$name" "$out/$name"; done
   say "$family: built in $((SECONDS - start)) s"
 )

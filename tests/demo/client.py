@@ -36,16 +36,21 @@ class Result:
             self.failures.append(f"{caller}: asked for {message!r}, got {text!r}")
 
 
+def cause(error):
+    """The first real error in the groups that the SDK wraps errors in."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 async def open_client(url, mode, failures, ready, go, work):
     try:
         async with Client(url, mode=mode, read_timeout_seconds=60) as client:
             ready()
             await go.wait()
             await work(client)
-    except BaseExceptionGroup as group:
-        failures.append(f"a client could not connect: {group.exceptions[0]}")
-    except OSError as error:
-        failures.append(f"a client could not connect: {error}")
+    except Exception as error:  # whatever the SDK raises is a failed client
+        failures.append(f"a client could not connect: {cause(error)}")
     finally:
         ready()
 
@@ -109,7 +114,10 @@ def main():
     parser.add_argument("--tool", default="echo", help="a tool that repeats its argument 'message' (default: echo)")
     parser.add_argument("--mode", default="auto", choices=["auto", "legacy"], help="how the protocol version is agreed")
     arguments = parser.parse_args()
-    result, elapsed = asyncio.run(run(arguments))
+    try:
+        result, elapsed = asyncio.run(run(arguments))
+    except Exception as error:  # as above
+        sys.exit(f"{arguments.url} can't be used: {cause(error)}")
     sys.exit(0 if report(arguments, result, elapsed) else 1)
 
 

@@ -20,7 +20,7 @@ server_image=${SERVER_IMAGE:-docker.io/local/server-everything:dev}
 # kubectl and helm: those of the person whose cluster it is, else built here.
 find_tools() {
   local path
-  if [ "$cluster" != current ] || ! command -v kubectl helm >/dev/null; then
+  if [ "$cluster" != current ] || ! command -v kubectl >/dev/null || ! command -v helm >/dev/null; then
     path=$(tests/cluster/tools.sh kubectl helm)
     export PATH=$path:$PATH
   fi
@@ -35,6 +35,7 @@ kube() { kubectl --namespace "$namespace" "$@"; }
 install_and_build() {
   step "Installing what is missing"
   [ "$cluster" = current ] || tests/cluster/needs.sh node >/dev/null
+  tests/cluster/packages.sh npm
   tests/upstreams/npm/install.sh >/dev/null
   python=$(tests/upstreams/pypi/install.sh)/bin/python
   find_tools
@@ -74,7 +75,7 @@ apply_pool() {
   sed "s#docker.io/local/server-everything:dev#$server_image#" examples/everything.yaml | kube apply -f -
   # On a cluster that was up, its proxies may run an older image of the same name.
   if kube get deployment "$pool-pool" >/dev/null 2>&1; then kube rollout restart "deployment/$pool-pool"; fi
-  kube get sessionpool "$pool" --watch &
+  kubectl --namespace "$namespace" get sessionpool "$pool" --watch &
   watch=$!
   # shellcheck disable=SC2064 # the process of now
   trap "kill $watch 2>/dev/null || true" EXIT
@@ -98,7 +99,8 @@ run_clients() {
   fi
   local log port
   log=$(mktemp)
-  kube port-forward "service/$pool-pool" :mcp >"$log" &
+  # It complains of every connection that a client closes.
+  kubectl --namespace "$namespace" port-forward "service/$pool-pool" :mcp >"$log" 2>&1 &
   forward=$!
   # shellcheck disable=SC2064 # the process of now
   trap "kill $forward 2>/dev/null || true; rm -f $log" EXIT
@@ -109,14 +111,17 @@ run_clients() {
   wait $forward 2>/dev/null || true
 }
 
+has_counted() { [ "$(kube get sessionpool "$pool" -o jsonpath='{.status.stats.totalAcquisitions}')" -ge 200 ]; }
+
 show() {
   local admin=/api/v1/namespaces/$namespace/services/$pool-pool-peers:admin/proxy
-  step "The pool"
-  kube get sessionpools -o wide
+  step "The pool (its numbers are brought up to date every 30 s)"
+  wait_for 60 "the pool's status to show the calls" has_counted
+  kube get sessionpools
   step "Its statistics, from the proxy"
   statistics "$(kubectl get --raw "$admin/pool/stats")"
   step "Its metrics, for Prometheus"
-  kubectl get --raw "$admin/metrics" | grep '^mcpgateway_pool_' | head -n 8
+  kubectl get --raw "$admin/metrics" | demo_metrics
   cat <<TEXT
   ... all of them:  kubectl get --raw $admin/metrics
   A Prometheus Operator finds them with the chart's serviceMonitor.enabled=true.
@@ -129,7 +134,7 @@ TEXT
 TEXT
   fi
   cat <<TEXT
-  kubectl -n $namespace get sessionpools
+  kubectl -n $namespace get sessionpools -o wide
   kubectl -n $namespace describe sessionpool $pool
   kubectl explain sessionpool.spec
   kubectl -n $namespace patch sessionpool $pool --type merge -p '{"spec":{"poolMaxSize":8}}'   # without a restart

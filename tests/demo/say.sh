@@ -27,3 +27,7 @@ for name in shown:
 print(f"{stats['total_acquisitions']} requests were served over {stats['total_creates']} sessions.")
 PYTHON
 }
+
+demo_metrics() { # of all metrics on standard input, those that tell the most
+  grep -E '^mcpgateway_pool_(sessions|acquisitions_total|creates_total|timeouts_total|waiters)[ {]'
+}

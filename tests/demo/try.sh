@@ -7,6 +7,7 @@ cd "$repository"
 . "$here/say.sh"
 
 step "Installing the MCP server (npm) and the MCP client (PyPI)"
+tests/cluster/packages.sh curl npm
 npm=$(tests/upstreams/npm/install.sh)
 python=$(tests/upstreams/pypi/install.sh)/bin/python
 
@@ -40,11 +41,15 @@ step "20 MCP clients make 200 calls"
 
 step "The pool's statistics"
 statistics "$(curl -fsS "http://$admin/pool/stats")"
+step "Its metrics, for Prometheus"
+curl -fsS "http://$admin/metrics" | demo_metrics
+
 cat <<TEXT
 
-While the proxy runs, its admin port serves
-  /pool/stats /pool/sessions /metrics /readyz
-What to try next
-  run it yourself      $proxy --config examples/standalone.yaml
-  on a real cluster    make demo
+What to try next, each in a shell of its own
+  the server     PORT=3001 $npm/node_modules/node/bin/node $npm/modules/@modelcontextprotocol/server-everything/dist/index.js streamableHttp
+  the proxy      $proxy --config examples/standalone.yaml
+  the clients    $python tests/demo/client.py http://127.0.0.1:8080/mcp
+  what it did    curl http://127.0.0.1:9090/pool/stats   (also /pool/sessions, /metrics)
+  a cluster      make demo
 TEXT

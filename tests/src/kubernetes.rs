@@ -70,7 +70,10 @@ impl Kubernetes {
         let name = created.metadata.name.context("a created namespace has a name")?;
         // Pods are refused before their service account exists.
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client()?, &name);
-        eventually(ACCOUNT_TIMEOUT, "the default service account", async || Ok(accounts.get("default").await?)).await?;
+        eventually(ACCOUNT_TIMEOUT, "the default service account", async || {
+            Ok(accounts.get("default").await?)
+        })
+        .await?;
         Ok(name)
     }
 

@@ -1,5 +1,6 @@
 //! Harness of the suites: real API servers, clusters, servers and clients.
 
+pub mod bench;
 pub mod binary;
 pub mod cluster;
 pub mod control_plane;

@@ -51,8 +51,9 @@ impl Endpoint {
             request = request.header(*name, *value);
         }
         let sending = self.client.request(request.body(Full::new(body.into()))?);
-        let response =
-            tokio::time::timeout(PATIENCE, sending).await.with_context(|| format!("{method} {path}: no reply"))??;
+        let response = tokio::time::timeout(PATIENCE, sending)
+            .await
+            .with_context(|| format!("{method} {path}: no reply"))??;
         let (head, body) = response.into_parts();
         Ok(Reply { status: head.status.as_u16(), headers: head.headers, body, unread: Vec::new() })
     }
@@ -129,7 +130,8 @@ impl Reply {
     }
 
     async fn read_more(&mut self) -> Result<bool> {
-        let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await.context("the body does not go on")?;
+        let frame =
+            tokio::time::timeout(PATIENCE, self.body.frame()).await.context("the body does not go on")?;
         let Some(frame) = frame else { return Ok(false) };
         if let Ok(data) = frame?.into_data() {
             self.unread.extend(data.iter().filter(|byte| **byte != b'\r'));
@@ -189,17 +191,29 @@ impl Session {
 
     /// Opens one that sends `headers` with every request.
     pub async fn open_as(address: SocketAddr, headers: &[(&str, &str)]) -> Result<Self> {
+        Self::open_with(address, headers, &json!({})).await
+    }
+
+    /// Opens one with these client capabilities.
+    pub async fn open_with(
+        address: SocketAddr,
+        headers: &[(&str, &str)],
+        capabilities: &Value,
+    ) -> Result<Self> {
         let endpoint = Endpoint::new(address);
         let all: Vec<_> = POST_HEADERS.iter().chain(headers).copied().collect();
-        let reply = endpoint.send("POST", "/mcp", &all, initialize(VERSION)).await?;
+        let reply = endpoint.send("POST", "/mcp", &all, handshake(VERSION, capabilities)).await?;
         let (status, id) = (reply.status, reply.header("mcp-session-id").unwrap_or_default().to_owned());
         let answer = reply.answer().await?;
         ensure!(status == 200, "initialize: {status} {answer}");
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let handshake = serde_json::from_str(&answer)?;
         let session = Self { endpoint, id, handshake, headers, next_id: Arc::new(AtomicU64::new(1)) };
-        let (status, text) =
-            session.post(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await?.status_and_text().await?;
+        let (status, text) = session
+            .post(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)
+            .await?
+            .status_and_text()
+            .await?;
         ensure!(status == 202 && text.is_empty(), "notifications/initialized: {status} {text}");
         Ok(session)
     }
@@ -227,7 +241,10 @@ impl Session {
     pub async fn send(&self, method: &str, more: &[(&str, &str)], body: &str) -> Result<Reply> {
         let mut headers = more.to_vec();
         headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        headers.push(("mcp-protocol-version", self.handshake["result"]["protocolVersion"].as_str().unwrap_or(VERSION)));
+        headers.push((
+            "mcp-protocol-version",
+            self.handshake["result"]["protocolVersion"].as_str().unwrap_or(VERSION),
+        ));
         if !self.id.is_empty() {
             headers.push(("mcp-session-id", &self.id));
         }
@@ -260,7 +277,8 @@ impl Session {
     /// The result of a request that must succeed.
     pub async fn result(&self, method: &str, params: &Value) -> Result<Value> {
         let (status, text) = self.request(method, params).await?;
-        let answer: Value = serde_json::from_str(&text).with_context(|| format!("{method}: {status} {text}"))?;
+        let answer: Value =
+            serde_json::from_str(&text).with_context(|| format!("{method}: {status} {text}"))?;
         answer.get("result").cloned().with_context(|| format!("{method}: {status} {text}"))
     }
 
@@ -274,8 +292,12 @@ impl Session {
 
 /// The text of an `initialize` request with id 0.
 pub fn initialize(version: &str) -> String {
+    handshake(version, &json!({}))
+}
+
+fn handshake(version: &str, capabilities: &Value) -> String {
     json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
-        "protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "suite", "version": "1"}
+        "protocolVersion": version, "capabilities": capabilities, "clientInfo": {"name": "suite", "version": "1"}
     }})
     .to_string()
 }

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use crds::wire::PoolStats;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -124,7 +125,7 @@ impl Setup {
         tokio::spawn(async move {
             let mut reader = BufReader::new(errors).lines();
             while let Ok(Some(line)) = reader.next_line().await {
-                lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                lines.lock().push(line);
             }
         });
         Ok((child, log))
@@ -197,10 +198,16 @@ impl Proxy {
         Ok(())
     }
 
+    /// Its process, unless it has ended.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Sends a signal, by name without `SIG`.
     pub fn signal(&self, name: &str) -> Result<()> {
         let id = self.child.id().context("the proxy has ended")?;
-        let status = std::process::Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status()?;
+        let status =
+            std::process::Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status()?;
         ensure!(status.success(), "kill -{name} {id} failed");
         Ok(())
     }
@@ -234,7 +241,7 @@ impl Proxy {
 }
 
 fn addresses(log: &Log) -> Option<(SocketAddr, SocketAddr)> {
-    let lines = log.lock().unwrap_or_else(PoisonError::into_inner);
+    let lines = log.lock();
     let line = lines.iter().find(|line| line.contains("\"listening\""))?;
     let line: Value = serde_json::from_str(line).ok()?;
     let address = |name: &str| line[name].as_str()?.parse().ok();
@@ -242,7 +249,7 @@ fn addresses(log: &Log) -> Option<(SocketAddr, SocketAddr)> {
 }
 
 fn text(log: &Log) -> String {
-    log.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    log.lock().join("\n")
 }
 
 async fn exit(child: &mut Child, log: &Log) -> Result<Exit> {

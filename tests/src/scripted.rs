@@ -174,7 +174,9 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         let state = Arc::clone(&state);
         connections.spawn(async move {
             let service = service_fn(move |request| answer(Arc::clone(&state), request));
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(socket), service)
+                .await;
         });
         while connections.try_join_next().is_some() {}
     }
@@ -183,8 +185,12 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let message = serde_json::from_slice(&body.collect().await?.to_bytes()).unwrap_or(Value::Null);
-    let session =
-        head.headers.get("mcp-session-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty()).map(str::to_owned);
+    let session = head
+        .headers
+        .get("mcp-session-id")
+        .and_then(|id| id.to_str().ok())
+        .filter(|id| !id.is_empty())
+        .map(str::to_owned);
     let seen = Seen {
         http: head.method.to_string(),
         method: message["method"].as_str().map(str::to_owned),
@@ -200,7 +206,8 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     }
     let known = session.as_ref().is_some_and(|id| state.sessions().contains(id));
     if !known && !behaviour.no_session_ids {
-        let not_found = json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32001, "message": "Session not found"}});
+        let not_found =
+            json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32001, "message": "Session not found"}});
         let (status, text) = behaviour.unknown_session.unwrap_or((404, not_found.to_string()));
         return full(status, "application/json", text);
     }
@@ -211,7 +218,11 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             full(200, "text/plain", String::new())
         }
         "GET" => Ok(streaming(None, async |_| std::future::pending().await)),
-        _ if message.get("id").is_none() || message.get("method").is_none() => full(202, "text/plain", String::new()),
+        _ if message.get("method").is_none() => {
+            state.answered(&message);
+            full(202, "text/plain", String::new())
+        }
+        _ if message.get("id").is_none() => full(202, "text/plain", String::new()),
         _ if behaviour.json_answers => {
             let (sender, mut receiver) = mpsc::channel(64);
             tools::run(&state, &message, session.as_deref(), &sender).await;
@@ -261,7 +272,10 @@ fn full(status: u16, kind: &str, text: String) -> Result<Response<Body>> {
 }
 
 /// An SSE stream of the messages that `write` sends; it ends when `write` does.
-fn streaming<F>(id: Option<String>, write: impl FnOnce(mpsc::Sender<String>) -> F + Send + 'static) -> Response<Body>
+fn streaming<F>(
+    id: Option<String>,
+    write: impl FnOnce(mpsc::Sender<String>) -> F + Send + 'static,
+) -> Response<Body>
 where
     F: Future<Output = ()> + Send + 'static,
 {

@@ -14,6 +14,9 @@ use tokio::process::Command;
 /// Longest wait for a state.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// What Kubernetes puts into each namespace.
+const KUBERNETES_OWN: [&str; 2] = ["serviceaccount/default", "configmap/kube-root-ca.crt"];
+
 /// Runs a command to its end and returns its standard output.
 async fn run(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
@@ -131,10 +134,11 @@ async fn the_example_runs_on_what_the_chart_installs() -> Result<()> {
 
     release.helm(&["uninstall", "sessionpool", "--wait"]).await?;
     eventually(PATIENCE, "everything of the release to be gone", async || {
-        let left =
-            release.kubectl(&["get", "deployments,services,pods,serviceaccounts", "-o", "name"]).await?;
+        let left = release
+            .kubectl(&["get", "deployments,services,configmaps,serviceaccounts", "-o", "name"])
+            .await?;
         let left: Vec<_> =
-            left.lines().filter(|name| *name != "serviceaccount/default").map(str::to_owned).collect();
+            left.lines().filter(|name| !KUBERNETES_OWN.contains(name)).map(str::to_owned).collect();
         ensure!(left.is_empty(), "still there: {left:?}");
         let names = "get clusterroles,clusterrolebindings,customresourcedefinitions -o name";
         let names: Vec<&str> = names.split(' ').collect();

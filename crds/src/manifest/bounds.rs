@@ -1,4 +1,6 @@
-//! The schema's bounds on single values.
+//! The schema's bounds: ranges, lengths, patterns, numbers of items, items that must differ.
+
+use std::collections::HashSet;
 
 use serde_json::Value;
 
@@ -16,7 +18,11 @@ fn walk(schema: &Value, value: &Value, path: &str, complaints: &mut Vec<Complain
             let number = number.as_f64().unwrap_or(f64::NAN);
             let (least, most) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
             if least.is_some_and(|least| number < least) || most.is_some_and(|most| number > most) {
-                complain(format!("must be from {} to {}, not {value}", schema["minimum"], schema["maximum"]));
+                complain(match (least, most) {
+                    (Some(_), None) => format!("must be at least {}, not {value}", schema["minimum"]),
+                    (None, _) => format!("must be at most {}, not {value}", schema["maximum"]),
+                    _ => format!("must be from {} to {}, not {value}", schema["minimum"], schema["maximum"]),
+                });
             }
         }
         Value::String(text) => {
@@ -29,6 +35,12 @@ fn walk(schema: &Value, value: &Value, path: &str, complaints: &mut Vec<Complain
         }
         Value::Array(items) => {
             size(schema, "Items", items.len(), "items", &mut complain);
+            for index in repeated(schema, items) {
+                complaints.push(Complaint {
+                    field: format!("{path}[{index}]"),
+                    message: format!("{} is given twice: remove one", items[index]),
+                });
+            }
             for (index, item) in items.iter().enumerate() {
                 walk(&schema["items"], item, &format!("{path}[{index}]"), complaints);
             }
@@ -44,6 +56,22 @@ fn walk(schema: &Value, value: &Value, path: &str, complaints: &mut Vec<Complain
         }
         Value::Null | Value::Bool(_) => {}
     }
+}
+
+/// The items of a set, or of a list with keys, that stand further up already.
+fn repeated(schema: &Value, items: &[Value]) -> Vec<usize> {
+    let keys = schema["x-kubernetes-list-map-keys"].as_array();
+    let identity = |item: &Value| match (schema["x-kubernetes-list-type"].as_str(), keys) {
+        (Some("set"), _) => Some(item.to_string()),
+        (Some("map"), Some(keys)) => {
+            Some(keys.iter().filter_map(Value::as_str).map(|key| item[key].to_string()).collect())
+        }
+        _ => None,
+    };
+    let mut seen = HashSet::new();
+    let is_repeated = |item: &Value| identity(item).is_some_and(|identity| !seen.insert(identity));
+    let marks: Vec<bool> = items.iter().map(is_repeated).collect();
+    (0..items.len()).filter(|index| marks[*index]).collect()
 }
 
 fn size(schema: &Value, of: &str, found: usize, unit: &str, complain: &mut impl FnMut(String)) {

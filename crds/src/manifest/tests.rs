@@ -58,15 +58,83 @@ fn a_full_manifest_is_taken() {
 fn explicit_nulls_mean_unset() {
     let text = "apiVersion: mcpgateway.io/v1alpha1\nkind: SessionPool\nmetadata: {name: a}\nspec:\n  poolMinSize: null\n  upstream: {url: 'http://a/mcp', template: null}\n";
     assert_eq!(parse(text).unwrap().spec.pool_min_size, None);
+    let text = "apiVersion: mcpgateway.io/v1alpha1\nkind: SessionPool\nmetadata: {name: a, creationTimestamp: null}\nspec:\n  poolEnabled: null\n  poolIdleSeconds: null\n  identityHeaders: null\n  drain: {timeoutSeconds: null}\n  upstream: {url: 'http://a/mcp', headers: {X-A: null}}\n";
+    let spec = parse(text).unwrap().spec;
+    assert_eq!((spec.pool_enabled, spec.pool_idle_seconds, spec.drain.timeout_seconds), (false, 600, 60));
+    assert!(spec.identity_headers.is_empty() && spec.upstream.headers.is_empty());
 }
 
 #[test]
 fn what_is_no_session_pool_is_named() {
     assert!(complaint("a: [").starts_with("no YAML"));
     assert!(complaint("{}").starts_with("apiVersion: must be mcpgateway.io/v1alpha1"));
-    assert!(complaint("apiVersion: mcpgateway.io/v1alpha1\nkind: Pool").starts_with("kind: must be SessionPool"));
+    assert!(
+        complaint("apiVersion: mcpgateway.io/v1alpha1\nkind: Pool").starts_with("kind: must be SessionPool")
+    );
     let nameless = with(&json!({})).replace("{\"name\":\"a\"}", "{}");
     assert_eq!(complaint(&nameless), "metadata.name: is missing: give the pool a name");
+}
+
+#[test]
+fn a_field_that_is_given_twice_is_refused() {
+    let text = "apiVersion: mcpgateway.io/v1alpha1\nkind: SessionPool\nmetadata: {name: a}\nspec:\n  poolMinSize: 1\n  poolMinSize: 2\n  upstream: {url: 'http://a/mcp'}\n";
+    let found = complaint(text);
+    assert!(found.contains("duplicate entry with key \"poolMinSize\""), "{found}");
+    let two = format!("{}\n---\n{}", with(&json!({})), with(&json!({})));
+    assert!(complaint(&two).contains("more than one document"), "{}", complaint(&two));
+}
+
+#[test]
+fn local_servers_are_taken() {
+    for url in [
+        "http://localhost:3001/mcp",
+        "http://127.0.0.1:3001/mcp",
+        "http://[::1]:3001/mcp",
+        "https://localhost",
+    ] {
+        parse(&with(&json!({"upstream": {"url": url}}))).unwrap();
+    }
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let cases = [
+        (json!({"upstream": null}), "spec: missing field `upstream`"),
+        (
+            json!({"upstream": {"url": null, "serviceRef": {"name": "a"}}}),
+            "spec.upstream.serviceRef: missing field `port`",
+        ),
+        (
+            json!({"upstream": {"url": null, "endpoints": [{"weight": 1}]}}),
+            "spec.upstream.endpoints[0]: missing field `url`",
+        ),
+    ];
+    for (changes, expected) in cases {
+        assert_eq!(complaint(&with(&changes)), expected);
+    }
+}
+
+#[test]
+fn items_that_must_differ_are_named() {
+    let cases = [
+        (
+            json!({"identityHeaders": ["X-A", "X-B", "X-A"]}),
+            "spec.identityHeaders[2]: \"X-A\" is given twice: remove one",
+        ),
+        (
+            json!({"upstream": {"url": null, "endpoints": [{"url": "http://a"}, {"url": "http://a", "weight": 2}]}}),
+            "spec.upstream.endpoints[1]: {\"url\":\"http://a\",\"weight\":2} is given twice: remove one",
+        ),
+    ];
+    for (changes, expected) in cases {
+        assert_eq!(complaint(&with(&changes)), expected);
+    }
+}
+
+#[test]
+fn several_complaints_come_at_once() {
+    let found = complaint(&with(&json!({"poolMinSize": -1, "poolTimeout": 0, "pool_size": 1})));
+    assert_eq!(found.lines().count(), 3, "{found}");
 }
 
 #[test]
@@ -75,6 +143,15 @@ fn unknown_fields_are_named_with_what_was_meant() {
         (json!({"pool_min_size": 1}), "spec.pool_min_size: unknown field; did you mean poolMinSize?"),
         (json!({"poolMinSiz": 1}), "spec.poolMinSiz: unknown field; did you mean poolMinSize?"),
         (json!({"colour": 1}), "spec.colour: unknown field: remove it"),
+        (json!({"minSize": 1}), "spec.minSize: unknown field; did you mean poolMinSize?"),
+        (json!({"poolPreping": true}), "spec.poolPreping: unknown field; did you mean poolPrePing?"),
+        (json!({"url": "http://a"}), "spec.url: unknown field; did you mean spec.upstream.url?"),
+        (json!({"name": "a"}), "spec.name: unknown field: remove it"),
+        (json!({"serviceRef": {}}), "spec.serviceRef: unknown field; did you mean spec.upstream.serviceRef?"),
+        (
+            json!({"upstream": {"isolation": "Shared"}}),
+            "spec.upstream.isolation: unknown field; did you mean spec.isolation?",
+        ),
         (json!({"upstream": {"headrs": {}}}), "spec.upstream.headrs: unknown field; did you mean headers?"),
     ];
     for (changes, expected) in cases {
@@ -105,15 +182,24 @@ fn rules_say_what_to_do() {
     let cases = [
         (json!({"poolMinSize": 3, "poolMaxSize": 2}), "poolMinSize must not be greater than poolMaxSize"),
         (json!({"upstream": {"url": null}}), "exactly one of url, endpoints, serviceRef and template"),
-        (json!({"upstream": {"template": {"image": "a"}}}), "exactly one of url, endpoints, serviceRef and template"),
+        (
+            json!({"upstream": {"template": {"image": "a"}}}),
+            "exactly one of url, endpoints, serviceRef and template",
+        ),
         (json!({"upstream": {"url": "ftp://a"}}), "absolute http or https URL"),
         (json!({"upstream": {"url": "mcp.example.com"}}), "absolute http or https URL"),
         (json!({"upstream": {"transport": "Stdio"}}), "Stdio needs upstream.template"),
-        (json!({"isolation": "Shared", "upstream": {"auth": {"type": "Passthrough"}}}), "can't be used with upstream.auth.type Passthrough"),
+        (
+            json!({"isolation": "Shared", "upstream": {"auth": {"type": "Passthrough"}}}),
+            "can't be used with upstream.auth.type Passthrough",
+        ),
         (json!({"upstream": {"auth": {"type": "Static"}}}), "set exactly when upstream.auth.type is Static"),
         (json!({"auth": {}}), "exactly one of tokenSecretRef and jwt"),
         (json!({"sticky": {"source": "Principal"}}), "set poolStrategy to Sticky or remove sticky"),
-        (json!({"poolStrategy": "Sticky", "sticky": {"source": "Header"}}), "sticky.headerName is set exactly when"),
+        (
+            json!({"poolStrategy": "Sticky", "sticky": {"source": "Header"}}),
+            "sticky.headerName is set exactly when",
+        ),
         (json!({"poolMaxPerPrincipal": 5, "poolMaxSize": 4}), "poolMaxPerPrincipal must not be greater"),
         (json!({"poolMaxPerPrincipal": 1, "isolation": "Shared"}), "poolMaxPerPrincipal needs isolation"),
         (json!({"forwardHeaders": ["Mcp-Session-Id"]}), "forwardHeaders must not name"),
@@ -121,7 +207,10 @@ fn rules_say_what_to_do() {
         (json!({"upstream": {"headers": {"a b": "c"}}}), "a name may hold letters"),
         (json!({"upstream": {"headers": {"X": "a\nb"}}}), "printable ASCII"),
         (json!({"optimization": {"minSize": 3, "maxSize": 2}}), "optimization.minSize must not be greater"),
-        (json!({"upstream": {"url": null, "endpoints": [{"url": "http://a/mcp", "weight": 0}]}}), "a weight above 0"),
+        (
+            json!({"upstream": {"url": null, "endpoints": [{"url": "http://a/mcp", "weight": 0}]}}),
+            "a weight above 0",
+        ),
     ];
     for (changes, expected) in cases {
         let found = complaint(&with(&changes));

@@ -4,6 +4,8 @@ use k8s_openapi::api::core::v1::SecretKeySelector;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::grammar::HTTPS_URL_RULE;
+
 /// Exactly one method.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[x_kube(validation = Rule::new("has(self.tokenSecretRef) != has(self.jwt)").message("auth needs exactly one of tokenSecretRef and jwt"))]
@@ -25,11 +27,11 @@ pub struct Jwt {
     #[schemars(length(min = 1, max = 2048))]
     pub issuer: String,
     /// Of which a token's `aud` must hold one. Example: [sessionpool].
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 256)))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
     pub audiences: Vec<String>,
     /// Where the issuer's keys are. Example: <https://login.example.com/keys>.
     #[serde(rename = "jwksURL")]
     #[schemars(length(min = 1, max = 2048))]
-    #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() == 'https'").message("auth.jwt.jwksURL must be an https URL"))]
+    #[x_kube(validation = Rule::new(HTTPS_URL_RULE).message("auth.jwt.jwksURL must be an https URL, such as https://login.example.com/keys"))]
     pub jwks_url: String,
 }

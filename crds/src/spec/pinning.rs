@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 pub struct Pinning {
     /// Tools that leave something in the session. Default: none. Example: [open_transaction, browser_navigate].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
     pub tools: Vec<String>,
     /// Starts of resource URIs that exist in one session only. Default: none. Example: ["session://"].
     #[serde(default, rename = "resourceURIPrefixes", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 512)), extend("x-kubernetes-list-type" = "set"))]
     pub resource_uri_prefixes: Vec<String>,
 }

@@ -9,13 +9,15 @@ use k8s_openapi::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::grammar::IMAGE;
+
 /// The proxies' container and pod.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Proxy {
     /// Image of the proxy. Default: the operator's --proxy-image. Example: registry.example.com/sessionpool-proxy:0.1.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(min = 1, max = 512), regex(pattern = IMAGE))]
     pub image: Option<String>,
     /// Secrets for pulling the pod's images. Default: none. Example: [{name: registry}].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -52,8 +54,14 @@ pub struct ServiceSpec {
     pub port: i32,
     /// Annotations of the Service. Default: none. Example: {example.com/team: agents}.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(schema_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
+}
+
+fn annotations(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object", "maxProperties": 64, "additionalProperties": { "type": "string", "maxLength": 4096 }
+    })
 }
 
 impl Default for ServiceSpec {

@@ -4,6 +4,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::grammar::HEADER_NAME;
+
 /// Requests with the same key go to the same session.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(validation = Rule::new("(self.source == 'Header') == has(self.headerName)").message("sticky.headerName is set exactly when sticky.source is Header").field_path(".headerName"))]
@@ -14,7 +16,7 @@ pub struct Sticky {
     pub source: StickySource,
     /// The header that holds the key, for source Header. Default: none. Example: X-User-Id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = HEADER_NAME))]
     pub header_name: Option<String>,
     /// Seconds after which a session that is bound to a key may be recycled in spite of it. Default: 86400. Example: 3600.
     #[serde(default = "max_age")]

@@ -1,6 +1,6 @@
 //! Fourth step: what pods and proxies report.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crds::wire::PoolStats;
 use futures::{StreamExt, stream};
@@ -101,7 +101,25 @@ impl Fleet {
     /// What keeps the first pod that can't run from running.
     pub fn trouble(&self) -> Option<String> {
         let mut pods = self.pods.iter().filter(|pod| !pod.terminating);
-        pods.find_map(|pod| Some(format!("{}: {}", pod.name, pod.trouble.as_deref()?)))
+        pods.find_map(|pod| Some(format!("{}: {}", pod.name, pod.trouble.as_ref()?)))
+    }
+}
+
+/// What keeps a pod from running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// A container does not start.
+    Failing(String),
+    /// No node takes it yet.
+    Unscheduled(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failing(text) => out.write_str(text),
+            Self::Unscheduled(text) => write!(out, "not scheduled: {text}"),
+        }
     }
 }
 
@@ -121,7 +139,7 @@ pub struct PodReport {
     /// Whether it is being deleted.
     pub terminating: bool,
     /// What keeps it from running.
-    pub trouble: Option<String>,
+    pub trouble: Option<Trouble>,
     /// What its proxy says; nothing when it does not run.
     pub stats: Option<Result<PoolStats, String>>,
 }
@@ -199,14 +217,14 @@ fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a str> {
 }
 
 /// What a person has to mend before the pod can run.
-fn trouble(pod: &Pod) -> Option<String> {
+fn trouble(pod: &Pod) -> Option<Trouble> {
     let status = pod.status.as_ref()?;
     let mut containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
-    containers.find_map(stuck).or_else(|| {
+    containers.find_map(stuck).map(Trouble::Failing).or_else(|| {
         let unscheduled = status.conditions.iter().flatten().find(|condition| {
             condition.type_ == "PodScheduled" && condition.reason.as_deref() == Some("Unschedulable")
         })?;
-        Some(format!("not scheduled: {}", unscheduled.message.as_deref().unwrap_or("no node fits")))
+        Some(Trouble::Unscheduled(unscheduled.message.clone().unwrap_or_else(|| "no node fits".to_owned())))
     })
 }
 
@@ -254,13 +272,13 @@ mod tests {
             "lastState": {"terminated": {"exitCode": 127}}
         }]}));
         assert_eq!(
-            trouble(&crashed).unwrap(),
+            trouble(&crashed).unwrap().to_string(),
             "container mcp-server is in CrashLoopBackOff: back-off 40s (last exit code 127)"
         );
         let unscheduled = pod(&json!({"conditions": [
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"}
         ]}));
-        assert_eq!(trouble(&unscheduled).unwrap(), "not scheduled: 0/1 nodes are available");
+        assert_eq!(trouble(&unscheduled).unwrap().to_string(), "not scheduled: 0/1 nodes are available");
         let starting = pod(&json!({"containerStatuses": [{
             "name": "proxy", "image": "", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": "PodInitializing"}}

@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use crate::{
     conditions::{Kind, Reason, Verdict},
     reconcile::{
-        observe::{Fleet, PodReport},
+        observe::{Fleet, PodReport, Trouble},
         resolve::{Refusal, ResolvedPool},
     },
 };
@@ -64,7 +64,8 @@ fn progressing(pool: &ResolvedPool, deployment: Option<&Deployment>, fleet: &Fle
     let all = count(|status| status.replicas);
     let settled = seen.is_some() && seen == generation && updated == wanted && all == wanted;
     if !settled {
-        let text = format!("{updated}/{wanted} proxies run the newest pod template, {all} exist");
+        let trouble = fleet.trouble().map(|trouble| format!("; {trouble}")).unwrap_or_default();
+        let text = format!("{updated}/{wanted} proxies have the newest pod template, {all} exist{trouble}");
         return Verdict::yes(Kind::Progressing, Reason::RollingOut, text);
     }
     let running = fleet.pods.iter().filter(|pod| pod.running && !pod.terminating).count();
@@ -103,6 +104,12 @@ fn degraded(fleet: &Fleet) -> Verdict {
     }
     if let Some(text) = pods().find_map(|pod| Some(say(pod, pod.answered()?.config_error.as_deref()?))) {
         return yes(Reason::ConfigurationRejected, text);
+    }
+    if let Some(text) = fleet.pods.iter().filter(|pod| !pod.terminating).find_map(|pod| match &pod.trouble {
+        Some(Trouble::Failing(text)) => Some(say(pod, text)),
+        _ => None,
+    }) {
+        return yes(Reason::PodsFailing, text);
     }
     if let Some(text) = pods().filter(|pod| pod.ready).find_map(|pod| match &pod.stats {
         Some(Err(error)) => Some(say(pod, &format!("no statistics: {error}"))),
@@ -172,12 +179,18 @@ mod tests {
             ready: false,
             running: false,
             stats: None,
-            trouble: Some("container proxy is in ImagePullBackOff".to_owned()),
+            trouble: Some(Trouble::Failing("container proxy is in ImagePullBackOff".to_owned())),
             ..fleet.pods[1].clone()
         };
         let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet);
         let text = "1/2 proxies ready; b: container proxy is in ImagePullBackOff";
         assert_eq!(said(&verdicts, Kind::Ready), (false, Reason::ProxiesNotReady, text));
+        let text = "b: container proxy is in ImagePullBackOff";
+        assert_eq!(said(&verdicts, Kind::Degraded), (true, Reason::PodsFailing, text));
+        fleet.pods[1].trouble = Some(Trouble::Unscheduled("no node fits".to_owned()));
+        let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet);
+        assert_eq!(said(&verdicts, Kind::Ready).2, "1/2 proxies ready; b: not scheduled: no node fits");
+        assert_eq!(said(&verdicts, Kind::Degraded).1, Reason::AsExpected);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
 use futures::task::AtomicWaker;
@@ -23,6 +23,8 @@ pub struct ClientSession {
     in_flight: Mutex<Vec<Arc<InFlight>>>,
     /// The key of the slot that holds this client's state in the server.
     bound: Mutex<Option<SessionKey>>,
+    /// Severity below which log messages are kept from this client.
+    least_severity: AtomicU8,
     /// The client is to be told, once, that its state in the server is gone.
     lost: AtomicBool,
     listening: AtomicBool,
@@ -74,6 +76,7 @@ impl ClientSession {
             used: Mutex::new(Instant::now()),
             in_flight: Mutex::default(),
             bound: Mutex::default(),
+            least_severity: AtomicU8::new(0),
             lost: AtomicBool::new(false),
             listening: AtomicBool::new(false),
         }
@@ -114,6 +117,16 @@ impl ClientSession {
     /// Notes which slot holds its state from now on; gives the one that did.
     pub fn bind(&self, key: Option<SessionKey>) -> Option<SessionKey> {
         std::mem::replace(&mut self.bound.lock(), key)
+    }
+
+    /// Keeps log messages below a severity from this client.
+    pub fn set_least_severity(&self, severity: u8) {
+        self.least_severity.store(severity, Ordering::Relaxed);
+    }
+
+    /// Whether this client wants log messages of a severity.
+    pub fn wants(&self, severity: u8) -> bool {
+        severity >= self.least_severity.load(Ordering::Relaxed)
     }
 
     /// Notes that the state it had in the server is gone.

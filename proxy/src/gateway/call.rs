@@ -25,6 +25,7 @@ use crate::{
         Message,
         envelope::Params,
         error::{code, error, result},
+        logging,
         rewrite::{Edit, rewrite},
     },
     pool::{CheckoutError, CloseReason, Key, Lease, Refusal},
@@ -75,8 +76,7 @@ impl Gateway {
         let key = key(config, headers, &client.claims);
         match method {
             "ping" => return reply::json(StatusCode::OK, result(id, "{}")),
-            // Messages of a shared slot's level reach its clients; each keeps what it asked for.
-            "logging/setLevel" if !key.is_bound() => return reply::json(StatusCode::OK, result(id, "{}")),
+            "logging/setLevel" if !key.is_bound() => return set_level(client, id, params),
             _ if !key.is_bound() && NEED_OWN_SLOT.contains(&method) => {
                 let message =
                     format!("{method} is not carried over a shared session; use isolation: Session");
@@ -232,6 +232,19 @@ pub(super) fn no_slot(
             unavailable(StatusCode::SERVICE_UNAVAILABLE, id, &error.to_string(), "upstream_unreachable", None)
         }
     }
+}
+
+/// A shared slot's level is everyone's: each client's own is kept here, and applied to what the slot sends.
+fn set_level(client: &ClientSession, id: &str, params: Option<&RawValue>) -> Response<Reply> {
+    let severity = Params::parse(params).level.and_then(|level| logging::severity(&level));
+    let body = if let Some(severity) = severity {
+        client.set_least_severity(severity);
+        result(id, "{}")
+    } else {
+        let message = format!("logging/setLevel needs params with level, one of {}", logging::list());
+        error(Some(id), code::INVALID_PARAMS, &message, None)
+    };
+    reply::json(StatusCode::OK, body)
 }
 
 /// The connection failed before a response came.

@@ -26,6 +26,7 @@ use crate::{
         Message,
         envelope::Params,
         error::{code, error, result},
+        logging,
         rewrite::{Edit, rewrite},
         sse::{self, Decoder, Event},
     },
@@ -54,7 +55,8 @@ pub struct Exchange {
 }
 
 pub(super) struct Inner {
-    pub lease: Lease<HttpConnector>,
+    /// Given back as soon as the answer is read: what is left of the stream then concerns the client only.
+    lease: Option<Lease<HttpConnector>>,
     client: Arc<ClientSession>,
     pub request: Arc<InFlight>,
     upstream_id: String,
@@ -107,7 +109,7 @@ impl Exchange {
         let request = Arc::new(InFlight::new(call.id, number, Arc::clone(session)));
         client.add(Arc::clone(&request));
         let inner = Inner {
-            lease,
+            lease: Some(lease),
             client: Arc::clone(client),
             request,
             upstream_id,
@@ -137,7 +139,7 @@ impl Exchange {
             Stream::Json(body, _) | Stream::Events(body) | Stream::Other(body) => Some(body),
             Stream::Head(_) | Stream::Resume(_) | Stream::Over => None,
         };
-        Some((inner.lease, body))
+        Some((inner.lease?, body))
     }
 
     /// Ends the exchange with an answer of one JSON message; gives it with the client's id.
@@ -151,7 +153,7 @@ impl Exchange {
         let Some(mut inner) = self.inner.take() else { return Err(AnswerError::Ended) };
         inner.client.remove(&inner.request);
         if body.is_err() {
-            inner.lease.condemn(CloseReason::Abandoned);
+            inner.condemn();
         }
         let body = body?;
         Ok(match Message::parse(&body) {
@@ -189,14 +191,21 @@ impl Drop for Exchange {
 }
 
 impl Inner {
+    /// Has the slot closed when the lease ends.
+    pub fn condemn(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.condemn(CloseReason::Abandoned);
+        }
+    }
+
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Response<()>, ClientError>>> {
         if self.request.poll_given_up(cx) {
-            self.lease.condemn(CloseReason::Abandoned);
+            self.condemn();
             return Poll::Ready(None);
         }
         let Stream::Head(sending) = &mut self.stream else { return Poll::Ready(None) };
         Poll::Ready(Some(ready!(sending.poll_unpin(cx)).map(|response| {
-            self.lease.session().touch();
+            self.request.session.touch();
             let framing =
                 (response.status() == StatusCode::OK).then(|| answer::framing(&response).ok()).flatten();
             let (head, body) = response.into_parts();
@@ -221,7 +230,7 @@ impl Inner {
                 Err(too_large) => return Poll::Ready(Some(self.fail(&too_large.to_string()))),
             }
             if self.request.poll_given_up(cx) && !self.answered {
-                self.lease.condemn(CloseReason::Abandoned);
+                self.condemn();
                 return Poll::Ready(None);
             }
             match self.poll_stream(cx) {
@@ -247,7 +256,7 @@ impl Inner {
         match &mut self.stream {
             Stream::Events(body) => Poll::Ready(match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
-                    self.lease.session().touch();
+                    self.request.session.touch();
                     if let Ok(data) = frame.into_data() {
                         self.decoder.push(&data);
                     }
@@ -308,7 +317,7 @@ impl Inner {
         if self.resumes > MAX_RESUMES {
             return false;
         }
-        self.stream = Stream::Resume(self.lease.session().resume(last_event));
+        self.stream = Stream::Resume(self.request.session.resume(last_event));
         true
     }
 
@@ -316,7 +325,7 @@ impl Inner {
     fn fail(&mut self, message: &str) -> Bytes {
         self.answered = true;
         self.stream = Stream::Over;
-        self.lease.condemn(CloseReason::Abandoned);
+        self.condemn();
         let data = serde_json::json!({ "reason": "answer_lost", "executed": "unknown" });
         let message = format!("{message}; the request may have been executed");
         sse::encode(&error(Some(&self.request.id), code::SERVER, &message, Some(data)))
@@ -332,12 +341,17 @@ impl Inner {
         match Message::parse(&data) {
             Ok(Message::Response { id, .. }) if id == self.upstream_id => {
                 self.answered = true;
+                self.lease = None;
                 Some(sse::encode(&rewrite(&data, &mut [Edit { old: id, new: &self.request.id }])))
             }
             Ok(Message::Notification { method, params }) if method == "notifications/progress" => {
                 let token = Params::parse(params).progress_token?.get();
                 let ours = self.token.as_deref().filter(|_| token == self.upstream_id)?;
                 Some(sse::encode(&rewrite(&data, &mut [Edit { old: token, new: ours }])))
+            }
+            Ok(Message::Notification { method, params }) if method == "notifications/message" => {
+                let severity = Params::parse(params).level.and_then(|level| logging::severity(&level));
+                severity.is_none_or(|severity| self.client.wants(severity)).then(|| sse::encode(&data))
             }
             Ok(Message::Notification { .. }) => Some(sse::encode(&data)),
             Ok(Message::Request { .. }) if self.bound => Some(sse::encode(&data)),
@@ -346,7 +360,7 @@ impl Inner {
                 None
             }
             Ok(Message::Response { .. }) | Err(_) => {
-                tracing::debug!(endpoint = ?self.lease.slot(), "an event on a request's stream that is not its own");
+                tracing::debug!("an event on a request's stream that is not its own");
                 None
             }
         }
@@ -361,7 +375,7 @@ impl Inner {
                 "requests to the client are not carried over a shared session; use isolation: Session";
             error(Some(id), code::METHOD_NOT_FOUND, message, None)
         };
-        let session = Arc::clone(self.lease.session());
+        let session = Arc::clone(&self.request.session);
         tokio::spawn(async move { session.notify(answer).await });
     }
 }

@@ -1,6 +1,6 @@
 //! The client's handshake, answered from a session that the pool has.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use hyper::{HeaderMap, Response, StatusCode, header::HeaderValue};
 use serde::Deserialize;
@@ -74,7 +74,11 @@ impl Gateway {
             None => {
                 let deadline = Instant::now() + config.settings.timeout;
                 match self.pool.checkout(&key, deadline, false).await {
-                    Ok(lease) => std::sync::Arc::clone(lease.session()),
+                    Ok(lease) => {
+                        let session = Arc::clone(lease.session());
+                        lease.unused();
+                        session
+                    }
                     Err(error) => return no_slot(config, Some(id), &error),
                 }
             }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::exchange::Inner;
-use crate::pool::CloseReason;
 
 /// How long the server has to answer after a cancel.
 pub const CANCEL_GRACE: Duration = Duration::from_secs(2);
@@ -19,7 +18,7 @@ pub(super) async fn run(mut inner: Inner, grace: Duration) {
     let session = std::sync::Arc::clone(&inner.request.session);
     let cancel = cancelled(inner.request.upstream_id, "the client disconnected");
     tokio::spawn(async move { session.notify(cancel).await });
-    inner.lease.condemn(CloseReason::Abandoned);
+    inner.condemn();
     let _ = tokio::time::timeout(CANCEL_GRACE, finish(&mut inner)).await;
 }
 
@@ -31,6 +30,6 @@ pub fn cancelled(upstream_id: u64, reason: &str) -> Bytes {
 
 async fn finish(inner: &mut Inner) {
     if !std::future::poll_fn(|cx| inner.poll_rest(cx)).await {
-        inner.lease.condemn(CloseReason::Abandoned);
+        inner.condemn();
     }
 }

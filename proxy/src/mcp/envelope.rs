@@ -130,6 +130,9 @@ pub struct Params<'a> {
     /// In `notifications/progress`.
     #[serde(borrow, default, rename = "progressToken", deserialize_with = "raw")]
     pub progress_token: Option<&'a RawValue>,
+    /// In `logging/setLevel` and `notifications/message`.
+    #[serde(borrow, default)]
+    pub level: Option<Cow<'a, str>>,
     /// In `notifications/cancelled`.
     #[serde(borrow, default, rename = "requestId", deserialize_with = "raw")]
     pub request_id: Option<&'a RawValue>,

@@ -48,6 +48,11 @@ impl<C: Connector> Lease<C> {
         self.shared.suspect(self.session.as_ref());
     }
 
+    /// Ends a lease that sent nothing: it does not count as a request of the slot.
+    pub fn unused(self) {
+        self.shared.uncount(self.slot);
+    }
+
     pub(super) fn needs_check(&self) -> bool {
         self.check
     }

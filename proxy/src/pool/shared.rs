@@ -134,6 +134,11 @@ impl<C: Connector> Shared<C> {
         self.inner.lock().state.checked(slot, Instant::now());
     }
 
+    /// Takes back that a request was counted.
+    pub fn uncount(&self, slot: SlotId) {
+        self.inner.lock().state.uncount(slot);
+    }
+
     /// Has every slot on the session's endpoint checked before its next use.
     pub fn suspect(&self, lost: &C::Session) {
         let mut inner = self.inner.lock();

@@ -293,6 +293,13 @@ impl<K: Key, E: Clone> State<K, E> {
         }
     }
 
+    /// The slot's newest lease sent no request.
+    pub fn uncount(&mut self, slot_id: SlotId) {
+        if let Some(slot) = self.slots.get_mut(&slot_id) {
+            slot.requests = slot.requests.saturating_sub(1);
+        }
+    }
+
     /// The slot failed a check, or its session was lost: it is closed, at check-in if leased.
     pub fn condemn(&mut self, slot_id: SlotId, reason: CloseReason, actions: &mut Actions<K, E>) {
         let Some(slot) = self.slots.get_mut(&slot_id) else { return };

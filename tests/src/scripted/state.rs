@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
+use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::{Behaviour, Gates, Seen};
 
@@ -14,6 +17,7 @@ pub(super) struct State {
     memory: Mutex<HashMap<String, String>>,
     seen: Mutex<Vec<Seen>>,
     opened: AtomicU64,
+    questions: Mutex<HashMap<u64, oneshot::Sender<Value>>>,
 }
 
 impl State {
@@ -22,20 +26,20 @@ impl State {
     }
 
     pub(super) fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
-        locked(&self.behaviour)
+        self.behaviour.lock()
     }
 
     pub(super) fn sessions(&self) -> MutexGuard<'_, HashSet<String>> {
-        locked(&self.sessions)
+        self.sessions.lock()
     }
 
     /// What tools remembered, by session.
     pub(super) fn memory(&self) -> MutexGuard<'_, HashMap<String, String>> {
-        locked(&self.memory)
+        self.memory.lock()
     }
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Vec<Seen>> {
-        locked(&self.seen)
+        self.seen.lock()
     }
 
     pub(super) fn new_session(&self) -> String {
@@ -44,12 +48,26 @@ impl State {
         id
     }
 
+    /// The id of a question to a client, and the response to come. Ids count from 0, as in real servers.
+    pub(super) fn question(&self) -> (u64, oneshot::Receiver<Value>) {
+        let mut questions = self.questions.lock();
+        let number = questions.len() as u64;
+        let (sender, receiver) = oneshot::channel();
+        questions.insert(number, sender);
+        (number, receiver)
+    }
+
+    /// Takes a client's response.
+    pub(super) fn answered(&self, response: &Value) {
+        let number = response["id"].as_u64();
+        if let Some(sender) = number.and_then(|number| self.questions.lock().remove(&number)) {
+            // The tool may be gone with its client.
+            let _ = sender.send(response.clone());
+        }
+    }
+
     /// Waits until a gate is open.
     pub(super) async fn pass(&self, gate: &str) {
         let _ = self.gates.subscribe().wait_for(|gates| gates.contains(gate)).await;
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -58,7 +58,17 @@ async fn call(
             "remembered".to_owned()
         }
         "recall" => state.memory().get(&session).cloned().unwrap_or_default(),
-        "large" => "x".repeat(usize::try_from(arguments["bytes"].as_u64().unwrap_or_default()).unwrap_or_default()),
+        "large" => {
+            "x".repeat(usize::try_from(arguments["bytes"].as_u64().unwrap_or_default()).unwrap_or_default())
+        }
+        "ask" => {
+            let (number, answered) = state.question();
+            let question = json!({"jsonrpc": "2.0", "id": number, "method": "sampling/createMessage", "params": {
+                "messages": [], "maxTokens": 1, "for": message()
+            }});
+            let _ = out.send(question.to_string()).await;
+            answered.await.unwrap_or_default().to_string()
+        }
         "silent" => return None,
         "fail" => {
             return Some(Err(

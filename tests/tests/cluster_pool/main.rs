@@ -21,6 +21,19 @@ spec:
     serviceRef: {name: server, port: 80}
 ";
 
+const CRASHING: &str = r#"
+apiVersion: mcpgateway.io/v1alpha1
+kind: SessionPool
+metadata: {name: crashing}
+spec:
+  poolEnabled: true
+  isolation: Shared
+  upstream:
+    template:
+      image: "docker.io/local/server-everything:dev"
+      command: [/usr/local/bin/node, -e, process.exit(3)]
+"#;
+
 const SERVICE: &str = r"
 apiVersion: v1
 kind: Service
@@ -76,6 +89,16 @@ async fn a_pool_serves_and_takes_changes_without_a_restart() -> Result<()> {
     ensure!(status.phase == Some(Phase::Active) && status.updated_replicas == 1, "{status:#?}");
     let sums = status.stats.context("no statistics")?;
     ensure!(sums.total_creates >= 2 && sums.total_sessions == sums.total_creates - sums.total_destroys);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_start_is_told() -> Result<()> {
+    let field = Field::start().await?;
+    field.apply(CRASHING).await?;
+    let degraded = field.condition("crashing", "Degraded", "True").await?;
+    ensure!(degraded.reason == "PodsFailing" && degraded.message.contains("mcp-server"), "{degraded:?}");
+    ensure!(field.condition("crashing", "Ready", "False").await?.message.contains("0/1 proxies ready"));
     Ok(())
 }
 

@@ -33,7 +33,8 @@ async fn id_that_the_proxy_never_gave() -> Result<()> {
     let (server, proxy) = in_front(json!({"poolMinSize": 1})).await?;
     let session = Session::open(proxy.mcp).await?;
     let upstream = server.sessions().into_iter().next().context("no session")?;
-    let mut ids = vec![upstream, "x".to_owned(), "A".repeat(600), "9f4e2a4e-2b51-4f6a-9a52-2b0d8f6f6c1e".to_owned()];
+    let mut ids =
+        vec![upstream, "x".to_owned(), "A".repeat(600), "9f4e2a4e-2b51-4f6a-9a52-2b0d8f6f6c1e".to_owned()];
     for position in [0, session.id.len() / 2, session.id.len() - 2] {
         let mut tampered = session.id.clone().into_bytes();
         tampered[position] = if tampered[position] == b'A' { b'B' } else { b'A' };

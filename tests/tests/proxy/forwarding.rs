@@ -22,7 +22,8 @@ async fn result_keeps_every_byte() -> Result<()> {
 async fn unknown_fields_reach_the_server() -> Result<()> {
     let (server, proxy) = in_front(json!({})).await?;
     let session = Session::open(proxy.mcp).await?;
-    let params = json!({"name": "echo", "arguments": {"message": "x"}, "later": [1], "_meta": {"a/b": {"c": null}}});
+    let params =
+        json!({"name": "echo", "arguments": {"message": "x"}, "later": [1], "_meta": {"a/b": {"c": null}}});
     session.result("tools/call", &params).await?;
     let call = server.calls("echo").pop().context("no call")?;
     assert_eq!(call.message["params"], params);
@@ -47,7 +48,8 @@ async fn errors_pass() -> Result<()> {
     let reply = session.post(&tool_call("5", "fail", &json!({}))).await?;
     assert_eq!(reply.status, 200);
     let answer: Value = serde_json::from_str(&reply.answer().await?)?;
-    let error = json!({"code": -32042, "message": "it \"failed\"", "data": {"deep": [1, {"a": null}]}, "odd": 1});
+    let error =
+        json!({"code": -32042, "message": "it \"failed\"", "data": {"deep": [1, {"a": null}]}, "odd": 1});
     assert_eq!(answer, json!({"jsonrpc": "2.0", "id": 5, "error": error}));
     let (status, text) = session.request("no/such/method", &json!({})).await?;
     assert!(status == 200 && text.contains("-32601"), "{status} {text}");
@@ -99,9 +101,11 @@ async fn cancel_names_the_request_of_the_server() -> Result<()> {
     let (server, proxy) = in_front(json!({})).await?;
     let session = Session::open(proxy.mcp).await?;
     let held = session.clone();
-    let call = tokio::spawn(async move { held.post(&tool_call("\"mine\"", "hold", &json!({"gate": "g"}))).await });
+    let call =
+        tokio::spawn(async move { held.post(&tool_call("\"mine\"", "hold", &json!({"gate": "g"}))).await });
     server.calls_reach("hold", 1).await?;
-    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "mine"}});
+    let cancel =
+        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "mine"}});
     assert_eq!(session.post(&cancel.to_string()).await?.status, 202);
     server.messages_reach("notifications/cancelled", 1).await?;
     let sent = server.calls("hold").pop().context("no call")?;
@@ -129,7 +133,8 @@ async fn another_clients_request_cannot_be_cancelled() -> Result<()> {
     server.calls_reach("hold", 1).await?;
     let upstream_id = server.calls("hold")[0].message["id"].clone();
     for id in [json!(1), upstream_id] {
-        let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
+        let cancel =
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
         assert_eq!(attacker.post(&cancel.to_string()).await?.status, 202);
     }
     attacker.tool("echo", &json!({"message": "afterwards"})).await?;
@@ -164,7 +169,8 @@ async fn server_everything_answers_the_same() -> Result<()> {
         let want = direct.request(method, &params).await?.1;
         let got = pooled.request(method, &params).await?.1;
         let body = |text: &str| text.split_once("\"id\"").map(|(before, _)| before.to_owned());
-        let (want_value, got_value): (Value, Value) = (serde_json::from_str(&want)?, serde_json::from_str(&got)?);
+        let (want_value, got_value): (Value, Value) =
+            (serde_json::from_str(&want)?, serde_json::from_str(&got)?);
         assert_eq!(got_value.get("result"), want_value.get("result"), "{method} {params}");
         assert_eq!(got_value.get("error"), want_value.get("error"), "{method} {params}");
         assert_eq!(body(&got), body(&want), "{method}: the bytes before the id");

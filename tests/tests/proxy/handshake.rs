@@ -66,9 +66,12 @@ async fn answer_is_that_of_server_everything() -> Result<()> {
 async fn version_is_negotiated() -> Result<()> {
     let (_server, proxy) = in_front(json!({})).await?;
     let endpoint = Endpoint::new(proxy.mcp);
-    for (asked, answered) in
-        [("2025-06-18", "2025-06-18"), ("2025-11-25", "2025-11-25"), ("1999-01-01", "2025-11-25"), ("", "2025-11-25")]
-    {
+    for (asked, answered) in [
+        ("2025-06-18", "2025-06-18"),
+        ("2025-11-25", "2025-11-25"),
+        ("1999-01-01", "2025-11-25"),
+        ("", "2025-11-25"),
+    ] {
         let text = endpoint.post(&initialize(asked)).await?.answer().await?;
         let answer: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
         assert_eq!(answer["result"]["protocolVersion"], answered, "asked for {asked:?}");

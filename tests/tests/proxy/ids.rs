@@ -21,7 +21,17 @@ async fn every_shape_comes_back() -> Result<()> {
     let (_server, proxy) = in_front(json!({})).await?;
     let session = Session::open(proxy.mcp).await?;
     for id in [
-        "0", "-7", "1", "9007199254740993", "18446744073709551616", "1.5", r#""a""#, r#""""#, r#""1""#, r#""\u00e9\"/\\""#, r#""😀""#,
+        "0",
+        "-7",
+        "1",
+        "9007199254740993",
+        "18446744073709551616",
+        "1.5",
+        r#""a""#,
+        r#""""#,
+        r#""1""#,
+        r#""\u00e9\"/\\""#,
+        r#""😀""#,
     ] {
         let text = session.post(&tool_call(id, "echo", &json!({"message": id}))).await?.answer().await?;
         let answer: Answer = serde_json::from_str(&text).with_context(|| text.clone())?;
@@ -44,7 +54,8 @@ async fn same_id_at_the_same_time() -> Result<()> {
     });
     let calls: Vec<_> = calls.collect();
     server.calls_reach("hold", 8).await?;
-    let sessions: std::collections::HashSet<_> = server.calls("hold").into_iter().map(|call| call.session).collect();
+    let sessions: std::collections::HashSet<_> =
+        server.calls("hold").into_iter().map(|call| call.session).collect();
     assert_eq!(sessions.len(), 1, "all share one upstream session");
     // Answered in another order than asked.
     for number in (0..8).rev() {

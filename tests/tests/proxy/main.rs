@@ -2,6 +2,7 @@
 
 mod admin;
 mod configuration;
+mod disconnects;
 mod ending;
 mod forwarding;
 mod handshake;
@@ -9,6 +10,7 @@ mod healing;
 mod ids;
 mod isolation;
 mod pool;
+mod questions;
 mod real;
 mod refusals;
 mod restart;

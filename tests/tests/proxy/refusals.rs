@@ -18,7 +18,8 @@ async fn refused(
     status: u16,
     words: &[&str],
 ) -> Result<String> {
-    let (got, text) = endpoint.send("POST", "/mcp", headers, body.to_owned()).await?.status_and_text().await?;
+    let (got, text) =
+        endpoint.send("POST", "/mcp", headers, body.to_owned()).await?.status_and_text().await?;
     assert_eq!(got, status, "{text}");
     for word in words {
         assert!(text.to_lowercase().contains(&word.to_lowercase()), "'{word}' is not in: {text}");
@@ -36,7 +37,15 @@ async fn body_that_is_no_message() -> Result<()> {
         assert_eq!(answer["error"]["code"], -32700, "{body:?}: {text}");
         assert_eq!(answer["id"], Value::Null);
     }
-    for body in ["1", "\"text\"", "null", "{}", r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#, r#"{"jsonrpc":"2.0","id":1,"method":5}"#] {
+    for body in [
+        "1",
+        "\"text\"",
+        "null",
+        "{}",
+        r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":5}"#,
+    ] {
         let text = refused(&endpoint, &POST_HEADERS, body, 400, &[]).await?;
         let answer: Value = serde_json::from_str(&text)?;
         assert_eq!(answer["error"]["code"], -32600, "{body:?}: {text}");
@@ -62,14 +71,24 @@ async fn headers_of_content() -> Result<()> {
     let endpoint = Endpoint::new(proxy.mcp);
     let body = initialize("2025-11-25");
     for accept in ["application/json", "text/event-stream", "text/html"] {
-        refused(&endpoint, &[JSON, ("accept", accept)], &body, 406, &["application/json", "text/event-stream"]).await?;
+        refused(
+            &endpoint,
+            &[JSON, ("accept", accept)],
+            &body,
+            406,
+            &["application/json", "text/event-stream"],
+        )
+        .await?;
     }
     for kind in ["text/plain", "application/jsonp", "application/x-www-form-urlencoded"] {
         refused(&endpoint, &[("content-type", kind), BOTH], &body, 415, &["application/json"]).await?;
     }
     refused(&endpoint, &[BOTH], &body, 415, &["application/json"]).await?;
     for headers in [
-        [("content-type", "application/json; charset=utf-8"), ("accept", "text/event-stream, application/json")],
+        [
+            ("content-type", "application/json; charset=utf-8"),
+            ("accept", "text/event-stream, application/json"),
+        ],
         [("content-type", "APPLICATION/JSON"), ("accept", "application/json;q=0.9, text/event-stream;q=0.1")],
         [JSON, ("accept", "*/*")],
     ] {

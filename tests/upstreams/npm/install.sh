@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=${XDG_CACHE_HOME:-$HOME/.cache}/sessionpool/npm-$(sha256sum "$here/package-lock.json" | cut -c1-12)
 if [ ! -e "$out/complete" ]; then
-  command -v npm >/dev/null || { echo "npm is not installed: it fetches the MCP servers of the tests (apt-get install npm)" >&2; exit 1; }
+  "$here/../../cluster/packages.sh" npm
   mkdir -p "$out"
   exec 9>"$out/.lock"
   flock 9
@@ -18,6 +18,7 @@ if [ ! -e "$out/complete" ]; then
   cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$out/"
   (cd "$out" && npm ci --no-audit --no-fund --loglevel=error >&2)
   # Node.js is a package whose program is put in place by an install script of the package for this platform.
+  rm -rf "$out/modules.part" "$out/modules"
   mkdir "$out/modules.part"
   (cd "$out/node_modules" && find . -mindepth 1 -maxdepth 1 ! -name 'node' ! -name 'node-*' ! -name '.*' -exec cp -a {} "$out/modules.part/" \;)
   mv "$out/modules.part" "$out/modules"

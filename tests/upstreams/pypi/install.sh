@@ -10,6 +10,7 @@ flock 9
 if [ ! -e "$folder/complete" ]; then
   echo "Python packages: installing" >&2
   start=$SECONDS
+  "$here/../../cluster/packages.sh" python3 python3-venv
   rm -rf "$folder"
   python3 -m venv "$folder"
   "$folder/bin/pip" install --quiet --no-deps --requirement "$here/requirements.txt" >&2

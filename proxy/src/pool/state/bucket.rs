@@ -10,8 +10,9 @@ use crate::strategy::{Strategy, StrategyKind};
 /// Numbers waiters in the order in which they came.
 pub type WaiterId = u64;
 
-/// The longest pause between attempts to open a session.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause between attempts to open a session. Requests get the last error meanwhile, with the advice to come
+/// back after a second.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module's text.
 #[derive(Debug)]

@@ -1,0 +1,45 @@
+//! Who uses which session.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How a request picks one of several sessions.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum PoolStrategy {
+    /// In circular order.
+    #[default]
+    RoundRobin,
+    /// The one that carries the fewest requests.
+    LeastConnections,
+    /// The one that the client used before.
+    Sticky,
+    /// The one that answers fastest for its load and weight.
+    Weighted,
+    /// One session for each client session, no pooling.
+    None,
+}
+
+impl PoolStrategy {
+    /// The spelling of REST and metrics.
+    pub fn snake_case(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::LeastConnections => "least_connections",
+            Self::Sticky => "sticky",
+            Self::Weighted => "weighted",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Whose requests share a session.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum Isolation {
+    /// Those of one client session.
+    Session,
+    /// Those of one principal; a client without a credential shares with nobody.
+    #[default]
+    Principal,
+    /// Everyone's.
+    Shared,
+}

@@ -1,0 +1,161 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::schema;
+
+/// Leaves that do what they say.
+const IMPLEMENTED: [&str; 44] = [
+    "poolEnabled",
+    "poolMinSize",
+    "poolMaxSize",
+    "poolTimeout",
+    "poolRecycleSeconds",
+    "poolPrePing",
+    "isolation",
+    "poolSessionConcurrency",
+    "poolIdleSeconds",
+    "poolMaxRequests",
+    "poolPrePingDelaySeconds",
+    "poolKeepaliveSeconds",
+    "poolMaxWaiters",
+    "maxDirectSessions",
+    "clientSessionIdleSeconds",
+    "disconnectGraceSeconds",
+    "identityHeaders",
+    "forwardHeaders",
+    "upstream.url",
+    "upstream.endpoints.url",
+    "upstream.endpoints.weight",
+    "upstream.headers",
+    "upstream.serviceRef.name",
+    "upstream.serviceRef.port",
+    "upstream.serviceRef.path",
+    "upstream.template.image",
+    "upstream.template.command",
+    "upstream.template.args",
+    "upstream.template.env",
+    "upstream.template.port",
+    "upstream.template.path",
+    "upstream.template.resources",
+    "terminationGracePeriodSeconds",
+    "proxy.image",
+    "proxy.imagePullSecrets",
+    "proxy.resources",
+    "proxy.logFilter",
+    "proxy.podTemplate",
+    "service.type",
+    "service.port",
+    "service.annotations",
+    // These are taken with some values only; see REFUSED.
+    "poolStrategy",
+    "upstream.protocolVersion",
+    "replicas",
+];
+
+/// Leaves that are refused, each with a value that shows it.
+fn refused() -> Vec<(&'static str, Value)> {
+    vec![
+        ("poolStrategy", json!({"poolStrategy": "LeastConnections"})),
+        ("poolStrategy", json!({"poolStrategy": "Weighted"})),
+        ("sticky.source", json!({"poolStrategy": "Sticky", "sticky": {"source": "Principal"}})),
+        ("sticky.headerName", json!({"sticky": {"source": "Header", "headerName": "X"}})),
+        ("sticky.maxAgeSeconds", json!({"sticky": {"maxAgeSeconds": 5}})),
+        ("poolMaxPerPrincipal", json!({"poolMaxPerPrincipal": 1})),
+        ("pinning.tools", json!({"pinning": {"tools": ["a"]}})),
+        ("pinning.resourceURIPrefixes", json!({"pinning": {"resourceURIPrefixes": ["a:"]}})),
+        ("desiredState", json!({"desiredState": "Drained"})),
+        ("drain.timeoutSeconds", json!({"drain": {"timeoutSeconds": 1}})),
+        ("resetToken", json!({"resetToken": "1"})),
+        ("optimization.mode", json!({"optimization": {"mode": "Auto"}})),
+        ("optimization.minSize", json!({"optimization": {"minSize": 1}})),
+        ("optimization.maxSize", json!({"optimization": {"maxSize": 1}})),
+        ("auth.tokenSecretRef", json!({"auth": {"tokenSecretRef": {"name": "a", "key": "b"}}})),
+        (
+            "auth.jwt.issuer",
+            json!({"auth": {"jwt": {"issuer": "a", "audiences": ["b"], "jwksURL": "https://c"}}}),
+        ),
+        (
+            "auth.jwt.audiences",
+            json!({"auth": {"jwt": {"issuer": "a", "audiences": ["b"], "jwksURL": "https://c"}}}),
+        ),
+        (
+            "auth.jwt.jwksURL",
+            json!({"auth": {"jwt": {"issuer": "a", "audiences": ["b"], "jwksURL": "https://c"}}}),
+        ),
+        ("tlsSecretName", json!({"tlsSecretName": "a"})),
+        ("replicas", json!({"replicas": 2})),
+        ("upstream.transport", json!({"upstream": {"transport": "SSE"}})),
+        ("upstream.protocolVersion", json!({"upstream": {"protocolVersion": "2024-11-05"}})),
+        ("upstream.auth.type", json!({"upstream": {"auth": {"type": "Static"}}})),
+        (
+            "upstream.auth.bearerTokenSecretRef",
+            json!({"upstream": {"auth": {"type": "Static", "bearerTokenSecretRef": {"name": "a", "key": "b"}}}}),
+        ),
+        (
+            "upstream.tls.caConfigMapRef",
+            json!({"upstream": {"tls": {"caConfigMapRef": {"name": "a", "key": "b"}}}}),
+        ),
+        ("upstream.tls.clientSecretName", json!({"upstream": {"tls": {"clientSecretName": "a"}}})),
+        ("guard.maxUnavailable", json!({"guard": {"maxUnavailable": 1}})),
+        ("guard.networkPolicy", json!({"guard": {"networkPolicy": "Managed"}})),
+    ]
+}
+
+/// Objects of Kubernetes' own are one leaf each.
+const WHOLE: [&str; 7] = [
+    "resources",
+    "env",
+    "imagePullSecrets",
+    "tokenSecretRef",
+    "bearerTokenSecretRef",
+    "caConfigMapRef",
+    "podTemplate",
+];
+
+fn leaves(path: &str, schema: &Value, out: &mut Vec<String>) {
+    let name = path.rsplit('.').next().unwrap_or_default();
+    let schema = if schema["type"] == "array" && schema["items"]["properties"].is_object() {
+        &schema["items"]
+    } else {
+        schema
+    };
+    match schema["properties"].as_object() {
+        Some(properties) if !WHOLE.contains(&name) => {
+            for (name, schema) in properties {
+                leaves(&if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, schema, out);
+            }
+        }
+        _ => out.push(path.to_owned()),
+    }
+}
+
+#[test]
+fn every_leaf_is_implemented_or_refused() {
+    let crd = schema::json().unwrap();
+    let mut all = Vec::new();
+    leaves("", &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"], &mut all);
+    let refused = refused();
+    let known = |leaf: &str| IMPLEMENTED.contains(&leaf) || refused.iter().any(|(path, _)| *path == leaf);
+    let unknown: Vec<_> = all.iter().filter(|leaf| !known(leaf)).collect();
+    assert!(unknown.is_empty(), "neither implemented nor refused: {unknown:?}");
+    let gone: Vec<_> = IMPLEMENTED.iter().filter(|leaf| !all.iter().any(|other| other == *leaf)).collect();
+    assert!(gone.is_empty(), "not in the schema: {gone:?}");
+}
+
+#[test]
+fn refused_leaves_are_refused_by_name() {
+    for (path, mut spec) in refused() {
+        if spec.get("upstream").is_none() {
+            spec["upstream"] = json!({});
+        }
+        let spec: SessionPoolSpec = serde_json::from_value(spec).unwrap();
+        let fields: Vec<_> = unsupported(&spec).into_iter().map(|refusal| refusal.field).collect();
+        let named = fields.iter().any(|field| format!("spec.{path}").starts_with(field));
+        assert!(named, "{path} is not refused: {fields:?}");
+    }
+}
+
+#[test]
+fn an_object_without_them_is_taken() {
+    assert_eq!(unsupported(&SessionPoolSpec::default()), []);
+}

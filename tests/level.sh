@@ -4,13 +4,15 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+threads=$(nproc)
 suites() { # LEVEL
   local path names=()
   for path in tests/tests/"$1"*; do
     if [ -f "$path" ] || [ -e "$path/main.rs" ]; then names+=(--test "$(basename "$path" .rs)"); fi
   done
   [ ${#names[@]} -gt 0 ] || { echo "there is no suite tests/tests/$1*" >&2; return 1; }
-  cargo test --no-fail-fast -p tests "${names[@]}"
+  # The tests wait for servers most of the time.
+  RUST_TEST_THREADS=${RUST_TEST_THREADS:-$threads} cargo test --no-fail-fast -p tests "${names[@]}"
 }
 
 programs() { cargo build --workspace --bins; }
@@ -39,7 +41,7 @@ case $1 in
   proxy)
     upstreams
     programs
-    suites proxy
+    threads=6 suites proxy
     ;;
   operator)
     tests/cluster/needs.sh control-plane >/dev/null

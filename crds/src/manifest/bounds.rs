@@ -13,6 +13,10 @@ pub(super) fn check(schema: &Value, value: &Value, complaints: &mut Vec<Complain
 
 fn walk(schema: &Value, value: &Value, path: &str, complaints: &mut Vec<Complaint>) {
     let mut complain = |message: String| complaints.push(Complaint { field: path.to_owned(), message });
+    // Other types are read as such; this one may be any object, and would be taken as any value.
+    if schema["type"] == "object" && !value.is_object() && !value.is_null() {
+        complain(format!("must be an object, not {value}"));
+    }
     match value {
         Value::Number(number) => {
             let number = number.as_f64().unwrap_or(f64::NAN);

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tests::mcp_client::Session;
 use tests::proxy::Proxy;
+use tests::eventually;
 use tests::repository;
 use tests::upstream::{Upstream, node, python};
 use tokio::process::Command;
@@ -51,6 +52,10 @@ async fn server_that_dies_in_a_call() -> Result<()> {
     let (status, text) = client.request("tools/call", &json!({"name": "crash", "arguments": {}})).await?;
     ensure!(text.contains("\"error\""), "{status} {text}");
     server.restart().await?;
-    assert_eq!(client.tool("echo", &json!({"message": "on"})).await?, "on");
-    Ok(())
+    eventually(PATIENCE, "service", async || {
+        let text = client.tool("echo", &json!({"message": "on"})).await?;
+        ensure!(text == "on", "{text}");
+        Ok(())
+    })
+    .await
 }

@@ -47,7 +47,8 @@ impl Sample {
 pub async fn run(target: SocketAddr, mode: Mode, workers: usize, time: Duration) -> Result<Sample> {
     let warm = Instant::now() + time / 5;
     let end = warm + time;
-    let tasks: Vec<_> = (0..workers).map(|number| tokio::spawn(worker(target, mode, number, warm, end))).collect();
+    let tasks: Vec<_> =
+        (0..workers).map(|number| tokio::spawn(worker(target, mode, number, warm, end))).collect();
     let mut latencies = Vec::new();
     for task in tasks {
         latencies.extend(task.await??);
@@ -65,7 +66,10 @@ async fn worker(
 ) -> Result<Vec<Duration>> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
-    let client = McpClient { http: Client::builder(TokioExecutor::new()).build(connector), url: format!("http://{target}/mcp") };
+    let client = McpClient {
+        http: Client::builder(TokioExecutor::new()).build(connector),
+        url: format!("http://{target}/mcp"),
+    };
     let mut latencies = Vec::new();
     let mut kept = None;
     for call in 0_u64.. {
@@ -130,7 +134,8 @@ impl McpClient {
         let status = response.status();
         let answer = response.into_body().collect().await?.to_bytes();
         let wanted = format!("\"text\":\"{payload}\"");
-        let found = status == StatusCode::OK && answer.windows(wanted.len()).any(|part| part == wanted.as_bytes());
+        let found =
+            status == StatusCode::OK && answer.windows(wanted.len()).any(|part| part == wanted.as_bytes());
         ensure!(found, "asked {payload:?}, got HTTP {status} {}", String::from_utf8_lossy(&answer));
         Ok(())
     }

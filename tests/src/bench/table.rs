@@ -30,7 +30,8 @@ pub fn median(mut rounds: Vec<Row>) -> Option<Row> {
 
 /// Throughput of `way` over that of `reference` under the same load.
 pub fn ratio(rows: &[Row], way: &str, reference: &str, mode: Mode, workers: usize) -> Option<f64> {
-    let find = |way: &str| rows.iter().find(|row| row.way == way && row.mode == mode && row.workers == workers);
+    let find =
+        |way: &str| rows.iter().find(|row| row.way == way && row.mode == mode && row.workers == workers);
     Some(find(way)?.sample.throughput / find(reference)?.sample.throughput)
 }
 

@@ -30,7 +30,8 @@ struct Way {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let quick = std::env::args().any(|argument| argument == "--quick");
-    let (time, rounds) = if quick { (Duration::from_millis(400), 1) } else { (Duration::from_millis(1500), 3) };
+    let (time, rounds) =
+        if quick { (Duration::from_millis(400), 1) } else { (Duration::from_millis(1500), 3) };
 
     let server = fast_server::start().await?;
     let nginx = Nginx::start(server).await?;
@@ -39,7 +40,11 @@ async fn main() -> Result<ExitCode> {
     let ways = [
         Way { name: "direct", address: server, pid: None },
         Way { name: "nginx", address: nginx.address, pid: nginx.pid() },
-        Way { name: "sessionpool", address: proxy.mcp, pid: Some(proxy.pid().context("the proxy has ended")?) },
+        Way {
+            name: "sessionpool",
+            address: proxy.mcp,
+            pid: Some(proxy.pid().context("the proxy has ended")?),
+        },
     ];
 
     let mut rows = Vec::new();
@@ -68,7 +73,8 @@ async fn main() -> Result<ExitCode> {
 
 async fn measure(way: &Way, mode: Mode, workers: usize, time: Duration) -> Result<Row> {
     let before = way.pid.map(usage::of).transpose()?;
-    let sample = load::run(way.address, mode, workers, time).await.with_context(|| format!("through {}", way.name))?;
+    let sample =
+        load::run(way.address, mode, workers, time).await.with_context(|| format!("through {}", way.name))?;
     let after = way.pid.map(usage::of).transpose()?;
     // The warm-up's calls are not in the sample, but their share is the warm-up's share of the time.
     let calls = sample.latencies.len() as f64 * 1.2;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use tests::eventually;
 use tests::mcp_client::Session;
 use tests::proxy::Proxy;
-use tests::eventually;
 use tests::repository;
 use tests::upstream::{Upstream, node, python};
 use tokio::process::Command;

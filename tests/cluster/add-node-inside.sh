@@ -24,4 +24,4 @@ init >"$state/init"
 ip link add "link$2" type veth peer name eth0 netns "$(cat "$state/init")"
 ip link set "link$2" master node0 up
 ip route replace "10.244.$2.0/24" via "$ip"
-wait_for 90 "$node" test -e "$state/ready"
+wait_for 180 "$node" test -e "$state/ready"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # down.sh [NAME-OR-STATE-FOLDER]: ends a cluster and removes everything that it left, also after a crash of any part.
-# Does nothing when there is none. The logs stay in STATE.last/log.
+# Does nothing when there is none. The logs stay in STATE.last.
 # down.sh --cgroups NAME-OR-STATE-FOLDER: only prints the cluster's control groups.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,7 +15,7 @@ state=$(state_of "${1:-default}")
 if supervisor=$(recorded "$state/supervisor"); then
   # The state folder is the last thing that the supervisor removes.
   kill -TERM "$supervisor" 2>/dev/null || true
-  for _ in $(seq 150); do
+  for _ in $(seq 300); do
     recorded "$state/supervisor" >/dev/null || break
     sleep 0.1
   done

@@ -35,10 +35,13 @@ network_of_further_node() {
   ip route add 10.244.0.0/24 via 10.99.0.1
 }
 
+import_archive() { ctr -n k8s.io images import "$1" </dev/null >>"$state/log/import.log" 2>&1; } # ARCHIVE
+
 import_archives() {
   local archive
   while read -r archive; do
-    ctr -n k8s.io images import "$archive" >>"$state/log/import.log" 2>&1 || echo "can't import $archive" >>"$state/log/import.log"
+    # On a busy machine containerd may give up in the middle.
+    import_archive "$archive" || import_archive "$archive" || { echo "can't import $archive: see import.log" >&2; return 1; }
   done
 }
 
@@ -47,7 +50,7 @@ import_images() {
   wait_for 30 containerd ctr version
   grep -E '/(pause|coredns)[.]tar$' "$cluster/images" | import_archives
   touch "$state/base-imported"
-  grep -vE '/(pause|coredns)[.]tar$' "$cluster/images" | import_archives || true
+  { grep -vE '/(pause|coredns)[.]tar$' "$cluster/images" || true; } | import_archives
 }
 
 hostname "$node"
@@ -72,7 +75,7 @@ if [ "$node" = node1 ]; then
   start_part forward env -C "$cluster" socat UNIX-LISTEN:api.sock,fork,unlink-early "TCP:$ip:6443"
   start_api --endpoint-reconciler-type=lease
 fi
-wait_for 60 "the images of every node" test -e "$state/base-imported"
+wait_for 120 "the images of every node" test -e "$state/base-imported"
 start_part kubelet kubelet --config="$state/kubelet.yaml" --kubeconfig="$pki/$node.kubeconfig" --hostname-override="$node" --node-ip="$ip" \
   --root-dir=/var/lib/kubelet --v=2
 start_part kube-proxy kube-proxy --config="$state/kube-proxy.yaml" --v=1
@@ -82,6 +85,6 @@ if [ "$node" = node1 ]; then
 fi
 wait "$import"
 wait_for 90 "node $node to be ready" kube wait --for=condition=Ready "node/$node" --timeout=5s
-if [ "$node" = node1 ]; then wait_for 60 "cluster DNS" kube -n kube-system rollout status deployment/coredns --timeout=5s; fi
+if [ "$node" = node1 ]; then wait_for 120 "cluster DNS" kube -n kube-system rollout status deployment/coredns --timeout=5s; fi
 touch "$state/ready"
 keep_parts

@@ -15,4 +15,4 @@ start_part node1 unshare --net --mount --pid --uts --ipc --mount-proc --propagat
 wait_for 10 "the namespaces of node1" record_node_init "$state"
 # The socket is a file, which both network namespaces see; its path may be longer than a socket's address can be.
 start_part forward env -C "$state" socat "TCP-LISTEN:$port_api,bind=127.0.0.1,reuseaddr,fork" UNIX-CONNECT:api.sock
-wait_for 90 "the node" test -e "$state/node1/ready"
+wait_for 180 "the node" test -e "$state/node1/ready"

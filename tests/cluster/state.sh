@@ -60,7 +60,7 @@ remove_cgroups() { # STATE
   return 1
 }
 
-# Ends every process that the cluster in STATE recorded and removes what it left. The logs move to STATE.last.
+# Ends every process that the cluster in STATE recorded and removes what it left. The logs move to STATE.last, into folders as they are in STATE.
 remove_state() { # STATE
   local state=$1 file pid
   [ -d "$state" ] || return 0
@@ -77,9 +77,17 @@ remove_state() { # STATE
     done
   done
   remove_cgroups "$state"
-  rm -rf "$state.last"
-  mkdir "$state.last"
-  mv "$state/log" "$state.last/" 2>/dev/null || true
+  # Without a log, an earlier attempt at this has moved them.
+  if [ -d "$state/log" ]; then
+    rm -rf "$state.last"
+    mkdir "$state.last"
+    for file in "$state"/node*/log; do
+      [ -d "$file" ] || continue
+      mkdir "$state.last/$(basename "${file%/log}")"
+      mv "$file" "$state.last/$(basename "${file%/log}")/"
+    done
+    mv "$state/log" "$state.last/"
+  fi
   # The processes of a node end a moment after the one that was waited for, and may still write.
   for _ in $(seq 50); do
     rm -rf "$state" 2>/dev/null && return

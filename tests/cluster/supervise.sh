@@ -2,7 +2,7 @@
 # supervise.sh STATE control-plane|node [--until-eof]
 # Runs a cluster in the foreground until SIGTERM, or with --until-eof until standard input ends (so that it can't outlive
 # the process that holds the other end). Everything it starts dies with it, also by kill -9. STATE/ready appears once it serves.
-# The logs stay in STATE.last/log; with --until-eof only when KEEP_LOGS is set.
+# The logs stay in STATE.last; with --until-eof only when KEEP_LOGS is set.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/process.sh"

@@ -37,7 +37,7 @@ until [ -e "$state/ready" ]; do
   if ! kill -0 $supervisor 2>/dev/null; then
     cat "$errors" >&2
     rm -f "$errors"
-    echo "cluster $name did not start; its logs are in $state.last/log" >&2
+    echo "cluster $name did not start; its logs are in $state.last" >&2
     exit 1
   fi
   sleep 0.1

@@ -114,14 +114,17 @@ run_clients() {
 has_counted() { [ "$(kube get sessionpool "$pool" -o jsonpath='{.status.stats.totalAcquisitions}')" -ge 200 ]; }
 
 show() {
-  local admin=/api/v1/namespaces/$namespace/services/$pool-pool-peers:admin/proxy
+  local admin=/api/v1/namespaces/$namespace/services/$pool-pool-peers:admin/proxy proxy
+  # After a restart, the Service leads to the proxy that is ending, too.
+  proxy=$(kube get pods -l "app.kubernetes.io/instance=$pool" --sort-by=.metadata.creationTimestamp -o name | tail -n 1)
+  proxy=/api/v1/namespaces/$namespace/pods/${proxy#pod/}:9090/proxy
   step "The pool (its numbers are brought up to date every 30 s)"
   wait_for 60 "the pool's status to show the calls" has_counted
   kube get sessionpools
   step "Its statistics, from the proxy"
-  statistics "$(kubectl get --raw "$admin/pool/stats")"
+  statistics "$(kubectl get --raw "$proxy/pool/stats")"
   step "Its metrics, for Prometheus"
-  kubectl get --raw "$admin/metrics" | demo_metrics
+  kubectl get --raw "$proxy/metrics" | demo_metrics
   cat <<TEXT
   ... all of them:  kubectl get --raw $admin/metrics
   A Prometheus Operator finds them with the chart's serviceMonitor.enabled=true.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::binary::repository;
 
-const START_TIMEOUT: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(240);
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A running `tests/cluster/supervise.sh`. It stops the cluster when its standard input ends: on drop, and also when

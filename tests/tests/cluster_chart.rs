@@ -132,6 +132,14 @@ async fn the_example_runs_on_what_the_chart_installs() -> Result<()> {
     })
     .await?;
 
+    // The garbage collector finds the owner of a pool's objects by its kind: the pool goes before its definition.
+    release.kubectl(&["delete", "sessionpool", "everything"]).await?;
+    eventually(PATIENCE, "the pool's objects to be gone", async || {
+        let left = release.kubectl(&["get", "deployments,services,configmaps", "-o", "name"]).await?;
+        ensure!(!left.contains("everything"), "still there: {left:?}");
+        Ok(())
+    })
+    .await?;
     release.helm(&["uninstall", "sessionpool", "--wait"]).await?;
     eventually(PATIENCE, "everything of the release to be gone", async || {
         let left = release

@@ -5,8 +5,8 @@
 /// A header's name, of RFC 9110.
 pub(super) const HEADER_NAME: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
 
-/// The name of a Service.
-pub(super) const SERVICE_NAME: &str = "^[a-z]([-a-z0-9]*[a-z0-9])?$";
+/// The name of a Service; new API servers take a digit in front, too.
+pub(super) const SERVICE_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 
 /// The name of most other objects.
 pub(super) const OBJECT_NAME: &str = "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$";

@@ -27,6 +27,7 @@ async fn bounds_are_the_same_in_files() -> Result<()> {
         url("https://a.b_c-d.e?q=%20"),
         url("http://a:80/"),
         reference("a-1", "/a%2Fb?c=d"),
+        reference("1a", "/"),
         endpoints(json!([{"url": "http://a"}, {"url": "http://a/"}])),
         headers(64),
         json!({"poolMinSize": 0, "poolMaxSize": 10_000}),

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -13,6 +14,9 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+
+/// Numbers payloads over all rounds, so that no old answer passes for a new one.
+static NEXT_PAYLOAD: AtomicU64 = AtomicU64::new(0);
 
 /// What a worker does for each call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +76,7 @@ async fn worker(
     };
     let mut latencies = Vec::new();
     let mut kept = None;
-    for call in 0_u64.. {
+    loop {
         let start = Instant::now();
         if start >= end {
             break;
@@ -81,7 +85,8 @@ async fn worker(
             (Mode::Kept, Some(session)) => session,
             _ => client.open().await?,
         };
-        client.echo(&session, &format!("{number}-{call}")).await?;
+        let payload = NEXT_PAYLOAD.fetch_add(1, Ordering::Relaxed);
+        client.echo(&session, &format!("payload {payload} of worker {number}")).await?;
         match mode {
             Mode::Kept => kept = Some(session),
             Mode::PerCall => client.end(&session).await?,

@@ -5,8 +5,10 @@
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
 use tests::{
     bench::{
         fast_server,
@@ -27,8 +29,22 @@ struct Way {
     pid: Option<u32>,
 }
 
+/// The longest that a run may take.
+const LIMIT: Duration = Duration::from_secs(240);
+
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Whatever ends the run, what it started ends with it.
+    tokio::select! {
+        result = run() => result,
+        () = tokio::time::sleep(LIMIT) => bail!("the run took longer than {} s", LIMIT.as_secs()),
+        _ = terminate.recv() => bail!("terminated"),
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+    }
+}
+
+async fn run() -> Result<ExitCode> {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let (time, rounds) =
         if quick { (Duration::from_millis(400), 1) } else { (Duration::from_millis(1500), 3) };

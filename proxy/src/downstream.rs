@@ -14,3 +14,13 @@ pub enum Era {
     /// With a handshake and a session id: 2025-06-18 and 2025-11-25.
     Session,
 }
+
+impl Era {
+    /// The era of a request on a client session. Who matches on it must say what becomes of each era.
+    ///
+    /// # Errors
+    /// If its `MCP-Protocol-Version` is none that we speak.
+    pub fn of(headers: &hyper::HeaderMap) -> Result<Self, checks::Rejection> {
+        checks::version(headers).map(|()| Self::Session)
+    }
+}

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     downstream::{
-        checks,
+        Era, checks,
         client::ClientSession,
         clients::Clients,
         principal::Principal,
@@ -103,7 +103,7 @@ impl Gateway {
             return Ok(self.initialize(&config, headers, &message).await);
         }
         let client = self.client(&config, headers, message.id())?;
-        checks::version(headers).map_err(refuse)?;
+        let Era::Session = Era::of(headers).map_err(refuse)?;
         Ok(match message {
             Message::Request { id, method, params } => {
                 self.request(&config, &client, headers, &body, id, &method, params).await

@@ -4,8 +4,8 @@
 mod tests;
 
 use crate::{
-    DesiredState, Isolation, NetworkPolicyMode, OptimizationMode, PoolStrategy, ProtocolVersion,
-    SessionPoolSpec, Transport, UpstreamAuthType,
+    Isolation, NetworkPolicyMode, OptimizationMode, ProtocolVersion, SessionPoolSpec, Transport,
+    UpstreamAuthType,
 };
 
 /// A field that is refused as it is set.
@@ -20,42 +20,10 @@ pub struct Unsupported {
 /// Everything in the specification that this version does not do.
 pub fn unsupported(spec: &SessionPoolSpec) -> Vec<Unsupported> {
     let upstream = &spec.upstream;
-    let strategies = [PoolStrategy::RoundRobin, PoolStrategy::None];
     let versions = [ProtocolVersion::Auto, ProtocolVersion::V2025_06_18, ProtocolVersion::V2025_11_25];
     let upstream_auth = upstream.auth.as_ref().map_or(UpstreamAuthType::None, |auth| auth.type_);
     let optimization = &spec.optimization;
     let checks = [
-        (
-            !strategies.contains(&spec.pool_strategy),
-            "spec.poolStrategy",
-            "this version has the strategies RoundRobin and None",
-        ),
-        (spec.sticky.is_some(), "spec.sticky", "this version has no sticky strategy: remove the field"),
-        (
-            spec.pool_max_per_principal.is_some(),
-            "spec.poolMaxPerPrincipal",
-            "this version has no cap for each principal: remove the field",
-        ),
-        (
-            spec.pinning.is_some(),
-            "spec.pinning",
-            "this version does not pin: remove the field, or use isolation Session for such a server",
-        ),
-        (
-            spec.desired_state != DesiredState::Active,
-            "spec.desiredState",
-            "this version does not drain: scale to 0 instead",
-        ),
-        (
-            spec.drain != crate::Drain::default(),
-            "spec.drain",
-            "this version does not drain: remove the field",
-        ),
-        (
-            spec.reset_token.is_some(),
-            "spec.resetToken",
-            "this version does not reset: restart the proxies' Deployment instead",
-        ),
         (
             optimization.mode != OptimizationMode::Off
                 || optimization.min_size.is_some()

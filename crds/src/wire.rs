@@ -1,10 +1,12 @@
 //! What a proxy tells about itself on its admin port.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// `GET /pool/stats`. The first fifteen are the documented ones. At rest total = active + available + unhealthy,
 /// creates - destroys = total, acquisitions - releases = `active_leases`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PoolStats {
     /// The pool's own id.
@@ -13,7 +15,7 @@ pub struct PoolStats {
     pub server_id: String,
     /// The strategy in force, in snake case.
     pub strategy: String,
-    /// One word: pending, active, disabled or degraded.
+    /// One word: pending, active, draining, drained, disabled or degraded.
     pub status: String,
     /// Initialised sessions.
     pub total_sessions: u64,
@@ -49,6 +51,48 @@ pub struct PoolStats {
     pub client_sessions: u64,
     /// Attempts to open a session that failed.
     pub connect_failures: u64,
+    /// How long the request that waits longest has waited, in seconds.
+    pub max_wait_seconds: f64,
+    /// Time that requests spent waiting for a session since the start, in seconds.
+    pub total_wait_seconds: f64,
+    /// Requests that an upstream answered since the start.
+    pub total_calls: u64,
+    /// Time from sending them to their answers, in seconds.
+    pub total_call_seconds: f64,
+    /// The same time squared and summed: with the two above it gives the spread.
+    pub total_call_seconds_squared: f64,
+    /// Requests refused at once, since too many waited.
+    pub total_refusals: u64,
+    /// Idle sessions that are checked before their next use.
+    pub needs_check: u64,
+    /// Sessions that serve one client only since it left something in them, by reason.
+    pub pinned: BTreeMap<String, u64>,
+    /// Clients that were pinned since the start, by reason.
+    pub total_pins: BTreeMap<String, u64>,
+    /// Sessions closed or lost since the start, by reason.
+    pub destroys_by_reason: BTreeMap<String, u64>,
+    /// Affinity keys that are bound to a session now.
+    pub bound_keys: u64,
+    /// Sessions that were due for recycling and stayed, since keys are bound to them.
+    pub recycle_deferrals: u64,
+    /// Clients that were told that their state in a session is gone.
+    pub state_losses: u64,
+    /// Requests that were sent a second time after a loss.
+    pub repeats: u64,
+    /// Requests that a drain's deadline ended.
+    pub drain_aborts: u64,
+    /// Requests of the server that no client could be asked, and were refused.
+    pub unattributed_requests: u64,
+    /// Notifications of the server that belong to no one client.
+    pub unattributed_notifications: u64,
+    /// How often the pool was reset.
+    pub epoch: u64,
+    /// Memory of this process, in bytes.
+    pub memory_bytes: u64,
+    /// Its memory when it had become ready, in bytes.
+    pub memory_at_ready_bytes: u64,
+    /// The server's addresses.
+    pub endpoints: Vec<EndpointStats>,
     /// Whether clients may come.
     pub ready: bool,
     /// The object's generation that the configuration in force came from.
@@ -59,6 +103,26 @@ pub struct PoolStats {
     pub config_error: Option<String>,
     /// What is known of the server.
     pub upstream: UpstreamState,
+}
+
+/// One of the server's addresses.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndpointStats {
+    /// The address, without what may be secret in it.
+    pub endpoint: String,
+    /// `active`, `recovering`, `backing_off` or `ejected`.
+    pub state: String,
+    /// Its configured weight.
+    pub weight: u32,
+    /// Sessions to it.
+    pub sessions: u64,
+    /// Requests that it works on.
+    pub leases: u64,
+    /// Peak-sensitive moving average of its calls' time, in seconds; 0 before the first.
+    pub call_seconds: f64,
+    /// Failures in a row.
+    pub failures: u32,
 }
 
 /// What a proxy knows of its MCP server.
@@ -79,8 +143,21 @@ pub struct SessionInfo {
     pub id: u64,
     /// idle, active, opening, unhealthy or closing.
     pub state: String,
-    /// shared, principal, client, direct or warm.
+    /// Whose requests it serves: shared, principal, client, direct or warm.
     pub scope: String,
+    /// Short hash of the principal, client session and forwarded headers that it serves: equal for equal ones, secret in
+    /// neither direction.
+    pub key: String,
+    /// Capabilities that it declares to the server, by name.
+    pub capabilities: Vec<String>,
+    /// Why it serves one client only; none if it is not pinned.
+    pub pinned: Option<String>,
+    /// Affinity keys that are bound to it.
+    pub bound_keys: u64,
+    /// Whether it is checked before its next use.
+    pub needs_check: bool,
+    /// How many resets the pool had seen when it was opened.
+    pub epoch: u64,
     /// The protocol version that it was asked for.
     pub protocol_version: String,
     /// Address of the server.

@@ -4,7 +4,7 @@ use super::*;
 use crate::schema;
 
 /// Leaves that do what they say.
-const IMPLEMENTED: [&str; 44] = [
+const IMPLEMENTED: [&str; 53] = [
     "poolEnabled",
     "poolMinSize",
     "poolMaxSize",
@@ -46,8 +46,17 @@ const IMPLEMENTED: [&str; 44] = [
     "service.type",
     "service.port",
     "service.annotations",
-    // These are taken with some values only; see REFUSED.
     "poolStrategy",
+    "sticky.source",
+    "sticky.headerName",
+    "sticky.maxAgeSeconds",
+    "poolMaxPerPrincipal",
+    "pinning.tools",
+    "pinning.resourceURIPrefixes",
+    "desiredState",
+    "drain.timeoutSeconds",
+    "resetToken",
+    // These are taken with some values only; see REFUSED.
     "upstream.protocolVersion",
     "replicas",
 ];
@@ -55,17 +64,6 @@ const IMPLEMENTED: [&str; 44] = [
 /// Leaves that are refused, each with a value that shows it.
 fn refused() -> Vec<(&'static str, Value)> {
     vec![
-        ("poolStrategy", json!({"poolStrategy": "LeastConnections"})),
-        ("poolStrategy", json!({"poolStrategy": "Weighted"})),
-        ("sticky.source", json!({"poolStrategy": "Sticky", "sticky": {"source": "Principal"}})),
-        ("sticky.headerName", json!({"sticky": {"source": "Header", "headerName": "X"}})),
-        ("sticky.maxAgeSeconds", json!({"sticky": {"maxAgeSeconds": 5}})),
-        ("poolMaxPerPrincipal", json!({"poolMaxPerPrincipal": 1})),
-        ("pinning.tools", json!({"pinning": {"tools": ["a"]}})),
-        ("pinning.resourceURIPrefixes", json!({"pinning": {"resourceURIPrefixes": ["a:"]}})),
-        ("desiredState", json!({"desiredState": "Drained"})),
-        ("drain.timeoutSeconds", json!({"drain": {"timeoutSeconds": 1}})),
-        ("resetToken", json!({"resetToken": "1"})),
         ("optimization.mode", json!({"optimization": {"mode": "Auto"}})),
         ("optimization.minSize", json!({"optimization": {"minSize": 1}})),
         ("optimization.maxSize", json!({"optimization": {"maxSize": 1}})),

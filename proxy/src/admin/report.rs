@@ -54,6 +54,7 @@ pub(super) fn stats(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -
         config_revision: config.revision.clone(),
         config_error: reload.error(),
         upstream: UpstreamState { reachable, message: error.map(|error| error.to_string()) },
+        ..PoolStats::default()
     }
 }
 
@@ -79,5 +80,6 @@ fn session(slot: SlotInfo<SessionKey>) -> SessionInfo {
         age_seconds: slot.age.as_secs_f64(),
         idle_seconds: slot.idle.as_secs_f64(),
         requests: slot.requests,
+        ..SessionInfo::default()
     }
 }

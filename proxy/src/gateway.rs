@@ -1,5 +1,6 @@
 //! From a client's request to a slot and back.
 
+mod affinity;
 pub mod call;
 pub mod exchange;
 mod initialize;
@@ -199,10 +200,12 @@ fn key(config: &Config, headers: &HeaderMap, claims: &Claims) -> SessionKey {
         .forwarded_headers
         .iter()
         .flat_map(|name| headers.get_all(name).iter().map(move |value| (name.clone(), value.clone())));
+    let identified = !matches!(scope, Scope::Shared) && claims.principal != [0; 16];
     SessionKey {
         version: claims.version,
         capabilities: capabilities.into(),
         scope,
+        principal: identified.then_some(claims.principal),
         headers: ForwardedHeaders::new(forwarded.collect()),
     }
 }

@@ -60,14 +60,18 @@ impl Readiness {
     }
 }
 
-/// Whether the server can be spoken to. One that wants a client's credentials can.
+/// Whether the server can be spoken to at one of its addresses. One that wants a client's credentials can.
 async fn handshake(gateway: &Gateway) -> bool {
-    match gateway.pool.connector().connect(&SessionKey::warm(Scope::Warm)).await {
-        Ok(session) => {
-            session.close().await;
-            true
+    let connector = gateway.pool.connector();
+    for endpoint in connector.endpoints() {
+        match connector.connect(&SessionKey::warm(Scope::Warm), endpoint.id).await {
+            Ok(session) => {
+                session.close().await;
+                return true;
+            }
+            Err(ConnectError::Unauthorized { .. }) => return true,
+            Err(_) => {}
         }
-        Err(ConnectError::Unauthorized { .. }) => true,
-        Err(_) => false,
     }
+    false
 }

@@ -49,7 +49,7 @@ impl Reload {
         match Config::load(&self.path) {
             Ok(config) => {
                 let pool = &self.gateway.pool;
-                pool.connector().set_target(config.target());
+                pool.connector().set_destination(config.destination());
                 let (limits, warm) = (config.limits(), config.warm_key());
                 self.error.store(None);
                 tracing::info!(revision = config.revision.as_deref(), "configuration in force");

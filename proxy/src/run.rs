@@ -44,7 +44,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<()> {
     let admin_listener = server::bind(args.admin_listen).await?;
     let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
 
-    let pool = Pool::new(HttpConnector::new(config.target()), config.limits(), config.warm_key());
+    let pool = Pool::new(HttpConnector::new(config.destination()), config.limits(), config.warm_key());
     let shutdown = CancellationToken::new();
     let gateway = Arc::new(Gateway {
         config: ArcSwap::from_pointee(config),

@@ -28,7 +28,7 @@ use crate::{
         logging,
         rewrite::{Edit, rewrite},
     },
-    pool::{CheckoutError, CloseReason, Key, Lease, Refusal},
+    pool::{Ask, CheckoutError, CloseReason, Key, Lease, Pressure, Refusal},
     upstream::{ConnectError, HttpConnector, SessionKey, answer},
 };
 
@@ -96,7 +96,7 @@ impl Gateway {
         let extra: HeaderMap =
             PER_REQUEST.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone()))).collect();
         for _ in 0..2 {
-            match self.attempt(config, client, &key, call, &extra).await {
+            match self.attempt(config, client, &key, call, headers, &extra).await {
                 Attempt::Done(response) => return response,
                 Attempt::Lost if key.is_bound() => {
                     client.bind(None);
@@ -109,17 +109,20 @@ impl Gateway {
         unavailable(StatusCode::BAD_GATEWAY, Some(id), message, "session_lost", None)
     }
 
+    #[allow(clippy::too_many_arguments)]
     async fn attempt(
         &self,
         config: &Config,
         client: &Arc<ClientSession>,
         key: &SessionKey,
         call: Call<'_>,
+        headers: &HeaderMap,
         extra: &HeaderMap,
     ) -> Attempt {
         let deadline = Instant::now() + config.settings.timeout;
         let existing = client.bound().is_some();
-        let lease = match self.pool.checkout(key, deadline, existing).await {
+        let ask = Ask { existing, affinity: self.affinity(config, client, key, headers) };
+        let lease = match self.pool.checkout(key, ask, deadline).await {
             Ok(lease) => lease,
             Err(CheckoutError::Refused(Refusal::Lost)) => return Attempt::Lost,
             Err(error) => return Attempt::Done(no_slot(config, Some(call.id), &error)),
@@ -201,10 +204,15 @@ pub(super) fn no_slot(
 ) -> Response<Reply> {
     let settings = &config.settings;
     match failure {
-        CheckoutError::Timeout { size, limit, waiters } => {
+        CheckoutError::Timeout(Pressure { size, limit, waiters, of_principal }) => {
+            let (whose, raise) = if *of_principal {
+                ("this principal's ", "poolMaxPerPrincipal")
+            } else {
+                ("", "poolMaxSize")
+            };
             let message = format!(
-                "no session came free within {} s: {size} of at most {limit} are in use and {waiters} more \
-                 requests wait; raise poolMaxSize or poolTimeout, or make calls shorter",
+                "no session came free within {} s: {whose}{size} of at most {limit} are in use and {waiters} more \
+                 requests wait; raise {raise} or poolTimeout, or make calls shorter",
                 settings.timeout.as_secs()
             );
             let data = json!({ "size": size, "limit": limit, "waiters": waiters });

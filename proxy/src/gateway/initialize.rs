@@ -19,7 +19,7 @@ use crate::{
         self, Message, ProtocolVersion,
         error::{code, result},
     },
-    pool::Key,
+    pool::{Ask, Key},
 };
 
 #[derive(Deserialize)]
@@ -73,7 +73,7 @@ impl Gateway {
             Some(session) => session,
             None => {
                 let deadline = Instant::now() + config.settings.timeout;
-                match self.pool.checkout(&key, deadline, false).await {
+                match self.pool.checkout(&key, Ask::default(), deadline).await {
                     Ok(lease) => {
                         let session = Arc::clone(lease.session());
                         lease.unused();

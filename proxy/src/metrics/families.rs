@@ -7,10 +7,7 @@ use prometheus::proto::{
 use super::Requests;
 use crate::{
     config::Config,
-    pool::{
-        Snapshot,
-        stats::{self, WAIT_BUCKETS},
-    },
+    pool::{Snapshot, stats},
 };
 
 /// Every family of the pool.
@@ -28,7 +25,7 @@ pub(super) fn of(config: &Config, now: &Snapshot, clients: usize, requests: &Req
     };
     let counter =
         |name, help, value: u64| family(name, help, MetricType::COUNTER, vec![maker.counter(&[], value)]);
-    let count = now.counters;
+    let count = &now.counters;
     let sizes = [("min", limits.min), ("max", limits.max)];
     let sizes = sizes.iter().map(|(bound, size)| maker.gauge(&[("bound", bound)], *size as f64));
     let classes = requests.by_class().map(|(class, count)| maker.counter(&[("code", class)], count));
@@ -80,7 +77,7 @@ pub(super) fn of(config: &Config, now: &Snapshot, clients: usize, requests: &Req
             "mcpgateway_pool_acquire_wait_seconds",
             "Time from a request's turn to ask until it has a session.",
             MetricType::HISTOGRAM,
-            vec![maker.histogram(&now.wait)],
+            vec![maker.histogram(&now.counters.wait)],
         ),
         family(
             "mcpgateway_pool_session_age_seconds",
@@ -126,14 +123,14 @@ impl Maker<'_> {
     }
 
     fn histogram(&self, values: &stats::Histogram) -> Metric {
-        let bucket = |(count, bound): (&u64, f64)| {
+        let bucket = |(bound, count): (f64, u64)| {
             let mut bucket = Bucket::default();
-            bucket.set_cumulative_count(*count);
+            bucket.set_cumulative_count(count);
             bucket.set_upper_bound(bound);
             bucket
         };
         let mut histogram = Histogram::default();
-        histogram.set_bucket(values.buckets.iter().zip(WAIT_BUCKETS).map(bucket).collect());
+        histogram.set_bucket(values.buckets().map(bucket).collect());
         histogram.set_sample_count(values.count);
         histogram.set_sample_sum(values.sum);
         let mut metric = self.metric(&[]);

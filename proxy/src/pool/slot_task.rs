@@ -6,8 +6,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Connector, Session,
-    shared::{CLOSE_TIMEOUT, Shared},
+    ConnectFailure, Connector, Session,
+    shared::{CLOSE_TIMEOUT, Opening, Shared},
     state::{CloseReason, SlotId},
 };
 
@@ -20,16 +20,12 @@ const UNUSED_KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long a keepalive ping may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn run<C: Connector>(
-    shared: Arc<Shared<C>>,
-    slot: SlotId,
-    key: C::Key,
-    close: CancellationToken,
-) {
+pub(super) async fn run<C: Connector>(shared: Arc<Shared<C>>, opening: Opening<C::Key>) {
+    let Opening { slot, key, endpoint, close } = opening;
     let connected = tokio::select! {
-        connected = shared.connector.connect(&key) => connected,
+        connected = shared.connector.connect(&key, endpoint) => connected,
         () = close.cancelled() => {
-            shared.ended(slot, |state, _, _| state.open_cancelled(slot));
+            shared.ended(slot, |state, now, actions| state.open_cancelled(slot, now, actions));
             return;
         }
     };
@@ -37,7 +33,10 @@ pub(super) async fn run<C: Connector>(
         Ok(session) => Arc::new(session),
         Err(error) => {
             let pause = PAUSE.mul_f64(0.75 + 0.5 * fastrand::f64());
-            shared.ended(slot, |state, now, actions| state.open_failed(slot, error, pause, now, actions));
+            let of_endpoint = error.is_of_endpoint();
+            shared.ended(slot, |state, now, actions| {
+                state.open_failed(slot, error, of_endpoint, pause, now, actions);
+            });
             return;
         }
     };

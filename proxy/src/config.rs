@@ -20,7 +20,8 @@ use hyper::{
 };
 
 use crate::{
-    pool::Limits,
+    mcp::envelope::Params,
+    pool::{Limits, PinReason},
     strategy::StrategyKind,
     upstream::{Destination, Scope, SessionKey, endpoints::Endpoint},
 };
@@ -198,6 +199,37 @@ impl Config {
             // Without a credential nobody can tell clients apart: none shares with another.
             Isolation::Principal if principal == [0; 16] => Scope::Client(client),
             Isolation::Principal => Scope::Principal(principal),
+        }
+    }
+
+    /// Whether sessions of a key may stay.
+    pub fn allows(&self, key: &SessionKey) -> bool {
+        let isolation = self.pool.spec.isolation;
+        let scope = match key.scope {
+            Scope::Direct(_) => return !self.is_pooled(),
+            Scope::Client(_) => true,
+            Scope::Shared => isolation == Isolation::Shared,
+            Scope::Principal(_) => isolation == Isolation::Principal,
+            Scope::Warm => isolation != Isolation::Shared,
+        };
+        let known = key.headers.iter().all(|(name, _)| self.forwarded_headers.contains(name));
+        self.is_pooled() && scope && known
+    }
+
+    /// Why a request pins its client to the slot that carries it.
+    pub fn pins(&self, method: &str, params: &Params<'_>) -> Option<PinReason> {
+        let pinning = self.pool.spec.pinning.as_ref()?;
+        match method {
+            "tools/call" => {
+                let tool = params.name.as_deref()?;
+                pinning.tools.iter().any(|listed| listed == tool).then_some(PinReason::Tool)
+            }
+            "resources/read" | "resources/subscribe" => {
+                let uri = params.uri.as_deref()?;
+                let listed = pinning.resource_uri_prefixes.iter().any(|prefix| uri.starts_with(prefix));
+                listed.then_some(PinReason::Resource)
+            }
+            _ => None,
         }
     }
 

@@ -183,14 +183,20 @@ impl<C: Connector> Pool<C> {
         self.0.update(|state, _, actions| state.close_keys(allowed, actions));
     }
 
-    /// Gives the slot of one bound key another: the same client, in or outside the pool.
-    pub fn rename(&self, old: &C::Key, new: &C::Key) {
-        self.0.update(|state, now, _| state.rename(old, new, now));
+    /// Gives the slot of one bound key another: the same client, in or outside the pool. False if there is no room for it
+    /// there.
+    pub fn rename(&self, old: &C::Key, new: &C::Key) -> bool {
+        self.0.rename(old, new)
     }
 
     /// The affinity key's client is gone: nothing holds its slot for it any more.
-    pub fn unbind(&self, key: &C::Key, affinity: Affinity) {
-        self.0.update(|state, _, _| state.unbind(key, affinity));
+    pub fn unbind(&self, affinity: Affinity) {
+        self.0.update(|state, _, _| state.unbind(affinity));
+    }
+
+    /// The affinity key's client was told that its slot is gone.
+    pub fn told(&self, affinity: Affinity) {
+        self.0.update(|state, _, _| state.told(affinity));
     }
 
     /// Replaces every slot: idle ones now, busy ones at check-in.

@@ -4,6 +4,7 @@ use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +53,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<()> {
         clients: Clients::default(),
         sealer,
         requests: Requests::default(),
+        drain: Mutex::default(),
         local: address.ip().is_loopback(),
         max_body: args.max_body_bytes,
         shutdown: shutdown.clone(),

@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use tokio::time::Instant;
 
-use super::{Gateway, call::no_slot, key};
+use super::{
+    Gateway, key,
+    trouble::{draining, no_slot},
+};
 use crate::{
     config::Config,
     downstream::{
@@ -46,6 +49,9 @@ impl Gateway {
             let message =
                 "this session is initialized already: send initialize without Mcp-Session-Id for a new one";
             return reply::failure(StatusCode::BAD_REQUEST, Some(id), code::INVALID_REQUEST, message);
+        }
+        if self.is_draining() {
+            return draining(Some(id));
         }
         let params: Params<'_> = match serde_json::from_str(params.map_or("null", RawValue::get)) {
             Ok(params) => params,

@@ -58,6 +58,11 @@ impl<C: Connector> Lease<C> {
         self.shared.suspect(self.slot);
     }
 
+    /// Something is wrong at the endpoint: its slots, this one too, are checked before their next use.
+    pub fn doubted(self) {
+        self.shared.suspect(self.slot);
+    }
+
     /// Makes the slot one client's own, for which `key` is bound. False if the slot is to be closed already, or that client
     /// has a slot of its own.
     pub fn pin(&self, key: &C::Key, reason: PinReason) -> bool {

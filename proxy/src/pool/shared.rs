@@ -133,6 +133,10 @@ impl<C: Connector> Shared<C> {
         self.update(|state, now, actions| state.release(slot, ending, now, actions));
     }
 
+    pub fn rename(&self, old: &C::Key, new: &C::Key) -> bool {
+        self.inner.lock().state.rename(old, new, Instant::now())
+    }
+
     pub fn pin(&self, slot: SlotId, key: &C::Key, reason: PinReason) -> bool {
         self.inner.lock().state.pin(slot, key, reason, Instant::now())
     }

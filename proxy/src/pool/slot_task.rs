@@ -1,6 +1,6 @@
 //! The one task that owns a slot's session from opening to closing.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,9 +22,17 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn run<C: Connector>(shared: Arc<Shared<C>>, opening: Opening<C::Key>) {
     let Opening { slot, key, endpoint, close } = opening;
+    let mut connecting = pin!(shared.connector.connect(&key, endpoint));
     let connected = tokio::select! {
-        connected = shared.connector.connect(&key, endpoint) => connected,
+        connected = &mut connecting => connected,
         () = close.cancelled() => {
+            // A session that the server has begun is ended, not left behind.
+            let closing = async {
+                if let Ok(session) = connecting.await {
+                    session.close().await;
+                }
+            };
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
             shared.ended(slot, |state, now, actions| state.open_cancelled(slot, now, actions));
             return;
         }

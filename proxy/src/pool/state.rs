@@ -330,9 +330,16 @@ impl<K: Key, E: Clone> State<K, E> {
     }
 
     /// The affinity key's client is gone.
-    pub fn unbind(&mut self, key: &K, affinity: Affinity) {
-        if let Some(at) = self.buckets.find(key) {
-            self.buckets[at].bindings.unbind(affinity);
+    pub fn unbind(&mut self, affinity: Affinity) {
+        for (_, bucket) in self.buckets.iter_mut() {
+            bucket.bindings.unbind(affinity);
+        }
+    }
+
+    /// The affinity key's client was told that its slot is gone.
+    pub fn told(&mut self, affinity: Affinity) {
+        for (_, bucket) in self.buckets.iter_mut() {
+            bucket.bindings.take_lost(affinity);
         }
     }
 

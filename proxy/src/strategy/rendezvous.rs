@@ -8,7 +8,8 @@ pub type Affinity = u128;
 
 /// The score of a key for a slot.
 pub fn score(affinity: Affinity, slot: u64) -> u64 {
-    let folded = affinity as u64 ^ (affinity >> 64) as u64;
+    let (low, high) = (affinity & u128::from(u64::MAX), affinity >> 64);
+    let folded = u64::try_from(low ^ high).unwrap_or_default();
     mix(folded ^ mix(slot))
 }
 

@@ -74,6 +74,14 @@ impl SessionKey {
     }
 }
 
+impl SessionKey {
+    /// The key of a slot that is to serve one client session only.
+    #[must_use]
+    pub fn owned_by(&self, client: [u8; 16]) -> Self {
+        Self { scope: Scope::Client(client), ..self.clone() }
+    }
+}
+
 impl pool::Key for SessionKey {
     fn is_bound(&self) -> bool {
         matches!(self.scope, Scope::Client(_) | Scope::Direct(_))

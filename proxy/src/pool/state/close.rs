@@ -46,15 +46,16 @@ impl<K: Key, E: Clone> State<K, E> {
         }
     }
 
-    /// At check-in: dooms the slot if it is worn, or more than may be, and holds no client's state.
+    /// At check-in: dooms the slot if it is one more than may be, or worn while it holds no client's state.
     pub(super) fn wear(&mut self, id: SlotId, now: Instant) {
         let over = self.pooled > self.limits.max;
         let Some(slot) = self.slots.get(&id) else { return };
         let bucket = &self.buckets[slot.bucket];
-        if slot.doomed.is_some() || bucket.bound {
+        if slot.doomed.is_some() {
             return;
         }
-        let reason = slot.worn(&self.limits, now).filter(|_| !self.defers(id, now));
+        let worn = if bucket.bound { None } else { slot.worn(&self.limits, now) };
+        let reason = worn.filter(|_| !self.defers(id, now));
         let reason = reason.or((over && !bucket.direct).then_some(CloseReason::OverMax));
         self.note_deferral(id, reason.is_none(), now);
         if let Some(slot) = self.slots.get_mut(&id) {
@@ -72,7 +73,8 @@ impl<K: Key, E: Clone> State<K, E> {
     /// Counts, once for each slot, that it was due and stayed.
     pub(super) fn note_deferral(&mut self, id: SlotId, stays: bool, now: Instant) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        if stays && !slot.deferred && slot.worn(&self.limits, now).is_some() {
+        let bound = self.buckets[slot.bucket].bound;
+        if stays && !bound && !slot.deferred && slot.worn(&self.limits, now).is_some() {
             slot.deferred = true;
             self.counters.deferrals += 1;
         }

@@ -117,12 +117,17 @@ impl<K: Key, E: Clone> State<K, E> {
     }
 
     /// Gives a bound key's slot and waiters another bound key, without touching the session: the same client, in or outside
-    /// the pool.
-    pub fn rename(&mut self, old: &K, new: &K, now: Instant) {
-        let Some(from) = self.buckets.find(old) else { return };
+    /// the pool. False if that would be one slot too many there.
+    pub fn rename(&mut self, old: &K, new: &K, now: Instant) -> bool {
+        let Some(from) = self.buckets.find(old) else { return false };
         let to = self.buckets.find_or_make(new, self.limits.strategy, now);
-        if !self.buckets[to].slots.is_empty() {
-            return;
+        let enters = self.buckets[from].direct && !self.buckets[to].direct;
+        let leaves = !self.buckets[from].direct && self.buckets[to].direct;
+        let full = (enters && self.pooled >= self.limits.max)
+            || (leaves && self.direct >= self.limits.max_direct)
+            || self.buckets[to].principal.is_some_and(|principal| enters && self.is_capped(principal));
+        if full || !self.buckets[to].slots.is_empty() {
+            return false;
         }
         for id in self.buckets[from].slots.clone() {
             self.move_slot(id, to);
@@ -130,6 +135,7 @@ impl<K: Key, E: Clone> State<K, E> {
         let waiters = std::mem::take(&mut self.buckets[from].waiters);
         self.buckets[to].waiters.extend(waiters);
         self.buckets[to].waiters.make_contiguous().sort_unstable_by_key(|waiter| waiter.id);
+        true
     }
 
     /// Makes a slot another key's.

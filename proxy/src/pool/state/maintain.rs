@@ -51,9 +51,13 @@ impl<K: Key, E: Clone> State<K, E> {
         let going =
             self.slots.values().filter(|slot| slot.doomed.is_some() && !self.buckets[slot.bucket].direct);
         let mut kept = self.pooled - going.count();
-        let mut idle: Vec<_> = self.idle().map(|id| (self.slots[&id].idle_since, id)).collect();
+        let idle =
+            self.slots.iter().filter(|(_, slot)| slot.is_idle_usable() && !self.buckets[slot.bucket].direct);
+        // Clients' own slots last: with them goes what a client keeps in its session.
+        let mut idle: Vec<_> =
+            idle.map(|(id, slot)| (!self.is_movable(*id, slot, now), slot.idle_since, *id)).collect();
         idle.sort_unstable();
-        for (since, id) in idle {
+        for (held, since, id) in idle {
             let old = self.limits.idle.is_some_and(|most| now.saturating_duration_since(since) >= most);
             let reason = if kept > self.limits.max {
                 CloseReason::OverMax
@@ -62,8 +66,8 @@ impl<K: Key, E: Clone> State<K, E> {
             } else {
                 continue;
             };
-            // A smaller pool is the user's word; idleness alone does not end what a client keeps in its session.
-            if reason == CloseReason::OverMax || self.is_movable(id, &self.slots[&id], now) {
+            // A smaller pool is the user's word; idleness alone ends nothing that a client keeps.
+            if reason == CloseReason::OverMax || !held {
                 self.start_close(id, reason, actions);
                 kept -= 1;
             }

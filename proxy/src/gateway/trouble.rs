@@ -27,12 +27,12 @@ pub(super) fn no_slot(
     match failure {
         CheckoutError::Timeout(Pressure { size, limit, waiters, of_principal }) => {
             let (whose, raise) = if *of_principal {
-                ("of this principal's sessions ", "poolMaxPerPrincipal")
+                (" of this principal", "poolMaxPerPrincipal")
             } else {
                 ("", "poolMaxSize")
             };
             let message = format!(
-                "no session came free within {} s: {whose}{size} of at most {limit} are in use and {waiters} more \
+                "no session came free within {} s: {size} of at most {limit}{whose} are in use and {waiters} more \
                  requests wait; raise {raise} or poolTimeout, or make calls shorter",
                 settings.timeout.as_secs()
             );

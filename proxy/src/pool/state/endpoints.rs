@@ -212,15 +212,26 @@ impl<E: Clone> Endpoints<E> {
         }
     }
 
-    /// The endpoint that the next session is opened to: the one with the fewest for its weight.
-    pub fn for_opening(&mut self, kind: StrategyKind, now: Instant) -> Option<EndpointId> {
-        if kind == StrategyKind::Weighted && self.are_several() {
-            let chosen = self.cheaper_of_two(now)?;
-            return self.can_open(chosen, now).then_some(chosen);
+    /// The endpoint that the next session is opened to: the one with the fewest for its weight, under Weighted the one with
+    /// the lower cost. Where a request waits for it, one that failed last time is not tried as long as there is another: it
+    /// may be a hole that swallows connections.
+    pub fn for_opening(&mut self, kind: StrategyKind, awaited: bool, now: Instant) -> Option<EndpointId> {
+        if kind == StrategyKind::Weighted
+            && let Some(chosen) = self.cheaper_of_two(now)
+            && self.get(chosen).is_some_and(|endpoint| endpoint.opening < MAX_OPENING)
+            && !(awaited && self.get(chosen).is_some_and(|endpoint| endpoint.failures > 0))
+        {
+            return Some(chosen);
         }
-        let share = |endpoint: &&Endpoint<E>| endpoint.slots as f64 / endpoint.weight(now);
+        let rank = |endpoint: &&Endpoint<E>| {
+            (awaited && endpoint.failures > 0, endpoint.slots as f64 / endpoint.weight(now))
+        };
         let free = self.available(now).filter(|endpoint| endpoint.opening < MAX_OPENING);
-        free.min_by(|a, b| share(a).total_cmp(&share(b))).map(|endpoint| endpoint.spec.id)
+        let first = free.min_by(|a, b| {
+            let (a, b) = (rank(a), rank(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
+        first.map(|endpoint| endpoint.spec.id)
     }
 
     /// Whether one more session may be opened to an endpoint at present.

@@ -109,7 +109,7 @@ impl<K: Key, E: Clone> State<K, E> {
         let least = self.limits.min.max(untried).min(self.limits.max);
         while self.pooled < least {
             let Some(at) = self.warmable(now) else { return };
-            let Some(endpoint) = self.endpoints.for_opening(self.limits.strategy, now) else { return };
+            let Some(endpoint) = self.endpoints.for_opening(self.limits.strategy, false, now) else { return };
             self.open(at, endpoint, now, actions);
         }
     }

@@ -44,7 +44,7 @@ impl<K: Key, E: Clone> State<K, E> {
                 self.evict(at, None, now, actions);
                 return;
             }
-            let Some(endpoint) = self.endpoints.for_opening(self.limits.strategy, now) else { return };
+            let Some(endpoint) = self.endpoints.for_opening(self.limits.strategy, true, now) else { return };
             self.open(at, endpoint, now, actions);
         }
     }

@@ -108,8 +108,20 @@ fn the_fallback_serves_when_no_other_can() {
         EndpointSpec { id: 9, weight: 1, fallback: true },
     ]);
     let now = Instant::now();
-    assert_eq!(endpoints.for_opening(StrategyKind::RoundRobin, now), Some(7));
+    assert_eq!(endpoints.for_opening(StrategyKind::RoundRobin, true, now), Some(7));
     endpoints.open_failed(7, "down", PAUSE, now);
-    assert_eq!(endpoints.for_opening(StrategyKind::RoundRobin, now), Some(9));
-    assert_eq!(endpoints.for_opening(StrategyKind::Weighted, now), Some(9));
+    assert_eq!(endpoints.for_opening(StrategyKind::RoundRobin, true, now), Some(9));
+    assert_eq!(endpoints.for_opening(StrategyKind::Weighted, true, now), Some(9));
+}
+
+#[test]
+fn who_waits_does_not_try_what_failed_last() {
+    let (mut endpoints, now) = (endpoints(&[1, 1]), Instant::now());
+    endpoints.open_failed(0, "down", PAUSE, now);
+    let back = now + EJECTION;
+    endpoints.get_mut(1).unwrap().slots = 5;
+    for kind in [StrategyKind::RoundRobin, StrategyKind::Weighted] {
+        assert_eq!(endpoints.for_opening(kind, true, back), Some(1));
+    }
+    assert_eq!(endpoints.for_opening(StrategyKind::RoundRobin, false, back), Some(0));
 }

@@ -48,6 +48,12 @@ pub struct Settings {
     pub session_concurrency: u32,
     /// Most sessions outside the pool.
     pub max_direct_sessions: usize,
+    /// Most sessions of one principal.
+    pub max_per_principal: Option<usize>,
+    /// Age at which a session is replaced although clients are bound to it.
+    pub sticky_max_age: Duration,
+    /// How long a drain waits for running requests.
+    pub drain_timeout: Duration,
     /// Unused time after which a client session ends.
     pub client_session_idle: Duration,
     /// How long a request goes on after its client disconnected.
@@ -81,6 +87,9 @@ impl Settings {
             max_waiters: size(spec.pool_max_waiters),
             session_concurrency: spec.pool_session_concurrency.unsigned_abs().max(1),
             max_direct_sessions: size(spec.max_direct_sessions),
+            max_per_principal: spec.pool_max_per_principal.map(size),
+            sticky_max_age: seconds(spec.sticky.clone().unwrap_or_default().max_age_seconds),
+            drain_timeout: seconds(spec.drain.timeout_seconds),
             client_session_idle: seconds(spec.client_session_idle_seconds),
             disconnect_grace: seconds(spec.disconnect_grace_seconds),
         })

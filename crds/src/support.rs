@@ -4,8 +4,8 @@
 mod tests;
 
 use crate::{
-    Isolation, NetworkPolicyMode, OptimizationMode, ProtocolVersion, SessionPoolSpec, Transport,
-    UpstreamAuthType,
+    Isolation, NetworkPolicyMode, OptimizationMode, PoolStrategy, ProtocolVersion, SessionPoolSpec,
+    Transport, UpstreamAuthType,
 };
 
 /// A field that is refused as it is set.
@@ -45,6 +45,21 @@ pub fn unsupported(spec: &SessionPoolSpec) -> Vec<Unsupported> {
             spec.replicas > 1 && spec.isolation != Isolation::Shared,
             "spec.replicas",
             "this version runs more than one proxy with isolation Shared only: set replicas to 1",
+        ),
+        (
+            spec.replicas > 1 && spec.pool_strategy == PoolStrategy::Sticky,
+            "spec.replicas",
+            "this version keeps affinity keys on their sessions with one proxy only: set replicas to 1",
+        ),
+        (
+            spec.replicas > 1 && spec.pinning.is_some(),
+            "spec.replicas",
+            "this version pins clients with one proxy only: set replicas to 1",
+        ),
+        (
+            spec.pool_max_per_principal.is_some() && spec.isolation == Isolation::Shared,
+            "spec.poolMaxPerPrincipal",
+            "with isolation Shared no session belongs to a principal: remove the field, or use isolation Principal or Session",
         ),
         (
             upstream.transport != Transport::StreamableHTTP,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crds::{
-    Isolation, PoolStrategy, SessionPool,
+    Isolation, PoolStrategy, SessionPool, StickySource,
     defaults::{DefaultsError, PoolDefaults},
     manifest::{self, ManifestError},
     names,
@@ -20,12 +20,10 @@ use hyper::{
 };
 
 use crate::{
-    pool::Limits,
+    mcp::envelope::Params,
+    pool::{Limits, PinReason},
     strategy::StrategyKind,
-    upstream::{
-        Scope, SessionKey, Target,
-        endpoints::{Endpoint, Endpoints},
-    },
+    upstream::{Destination, Scope, SessionKey, endpoints::Endpoint},
 };
 
 /// Why a configuration is not taken.
@@ -89,6 +87,8 @@ pub struct Config {
     pub server_id: String,
     /// Headers that tell principals apart, beside `Authorization`.
     pub identity_headers: Vec<HeaderName>,
+    /// The header that the affinity key is in.
+    pub sticky_header: Option<HeaderName>,
     /// Headers that sessions are opened with on behalf of the client.
     pub forwarded_headers: Vec<HeaderName>,
     /// The operator's hash of the rendering.
@@ -166,11 +166,14 @@ impl Config {
         if is_passthrough(&pool) {
             forwarded_headers.push(header::AUTHORIZATION);
         }
+        let sticky_header = pool.spec.sticky.as_ref().and_then(|sticky| sticky.header_name.clone());
+        let sticky_header = names("spec.sticky.headerName", sticky_header.as_slice())?.pop();
         let namespace = pool.metadata.namespace.as_deref().unwrap_or("default");
         Ok(Self {
             server_id: format!("{namespace}.{}", pool.metadata.name.as_deref().unwrap_or_default()),
             identity_headers: names("spec.identityHeaders", &pool.spec.identity_headers)?,
             forwarded_headers,
+            sticky_header,
             revision: annotation(names::CONFIG_REVISION),
             endpoints,
             fallback,
@@ -199,6 +202,45 @@ impl Config {
         }
     }
 
+    /// Whether sessions of a key may stay.
+    pub fn allows(&self, key: &SessionKey) -> bool {
+        let isolation = self.pool.spec.isolation;
+        let scope = match key.scope {
+            Scope::Direct(_) => return !self.is_pooled(),
+            Scope::Client(_) => true,
+            Scope::Shared => isolation == Isolation::Shared,
+            Scope::Principal(_) => isolation == Isolation::Principal,
+            Scope::Warm => isolation != Isolation::Shared,
+        };
+        let known = key.headers.iter().all(|(name, _)| self.forwarded_headers.contains(name));
+        self.is_pooled() && scope && known
+    }
+
+    /// Why a request pins its client to the slot that carries it.
+    pub fn pins(&self, method: &str, params: &Params<'_>) -> Option<PinReason> {
+        let pinning = self.pool.spec.pinning.as_ref()?;
+        match method {
+            "tools/call" => {
+                let tool = params.name.as_deref()?;
+                pinning.tools.iter().any(|listed| listed == tool).then_some(PinReason::Tool)
+            }
+            "resources/read" | "resources/subscribe" => {
+                let uri = params.uri.as_deref()?;
+                let listed = pinning.resource_uri_prefixes.iter().any(|prefix| uri.starts_with(prefix));
+                listed.then_some(PinReason::Resource)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether requests are kept on one session by something, and by what.
+    pub fn sticky_source(&self) -> Option<StickySource> {
+        let sticky = self.is_pooled() && self.settings.strategy == PoolStrategy::Sticky;
+        sticky.then(|| {
+            self.pool.spec.sticky.as_ref().map_or_else(StickySource::default, |sticky| sticky.source)
+        })
+    }
+
     /// The key of the sessions that are opened before a client is known; none where a session needs the client's headers.
     pub fn warm_key(&self) -> Option<SessionKey> {
         let scope = if self.pool.spec.isolation == Isolation::Shared { Scope::Shared } else { Scope::Warm };
@@ -208,10 +250,17 @@ impl Config {
     /// The pool's numbers.
     pub fn limits(&self) -> Limits {
         let settings = &self.settings;
+        let strategy = match settings.strategy {
+            PoolStrategy::RoundRobin | PoolStrategy::None => StrategyKind::RoundRobin,
+            PoolStrategy::LeastConnections => StrategyKind::LeastConnections,
+            PoolStrategy::Sticky => StrategyKind::Sticky,
+            PoolStrategy::Weighted => StrategyKind::Weighted,
+        };
         Limits {
-            strategy: StrategyKind::RoundRobin,
+            strategy,
             min: if self.is_pooled() { settings.min_size } else { 0 },
             max: if self.is_pooled() { settings.max_size } else { 0 },
+            max_per_principal: settings.max_per_principal,
             max_direct: settings.max_direct_sessions,
             concurrency: settings.session_concurrency,
             max_waiters: settings.max_waiters,
@@ -220,19 +269,20 @@ impl Config {
             max_requests: settings.max_requests,
             check_after: settings.pre_ping.then_some(settings.pre_ping_delay),
             keepalive: settings.keepalive,
+            sticky_max_age: settings.sticky_max_age,
         }
     }
 
     /// Where sessions go.
-    pub fn target(&self) -> Target {
+    pub fn destination(&self) -> Destination {
         let endpoint =
-            |(uri, weight): &(Uri, u32)| Endpoint { uri: uri.clone(), label: label(uri), weight: *weight };
-        let fallback = self.fallback.clone().map(|uri| endpoint(&(uri, 1)));
-        let version = self.pool.spec.upstream.protocol_version.as_str().parse().ok();
-        Target {
-            endpoints: Endpoints::new(self.endpoints.iter().map(endpoint).collect(), fallback),
+            |uri: &Uri, weight, fallback| Endpoint { uri: uri.clone(), label: label(uri), weight, fallback };
+        let listed = self.endpoints.iter().map(|(uri, weight)| endpoint(uri, *weight, false));
+        let fallback = self.fallback.iter().map(|uri| endpoint(uri, 1, true));
+        Destination {
+            endpoints: listed.chain(fallback).collect(),
             headers: self.headers.clone(),
-            version,
+            version: self.pool.spec.upstream.protocol_version.as_str().parse().ok(),
         }
     }
 }

@@ -1,11 +1,15 @@
 //! From a client's request to a slot and back.
 
+mod affinity;
 pub mod call;
 pub mod exchange;
 mod initialize;
 pub mod linger;
 pub mod listen;
 mod messages;
+mod repeat;
+mod transitions;
+mod trouble;
 
 use std::sync::Arc;
 
@@ -17,8 +21,11 @@ use hyper::{
     body::Incoming,
     header::{self, HeaderValue},
 };
+use parking_lot::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::exchange::Ties;
 use crate::{
     config::Config,
     downstream::{
@@ -31,7 +38,8 @@ use crate::{
     },
     mcp::{self, Message, envelope::EnvelopeError, error::code},
     metrics::Requests,
-    pool::Pool,
+    pool::{Ask, Key, Pool},
+    strategy::Affinity,
     upstream::{HttpConnector, Scope, SessionKey, key::ForwardedHeaders},
 };
 
@@ -50,6 +58,8 @@ pub struct Gateway {
     pub sealer: Sealer,
     /// Counts requests.
     pub requests: Requests,
+    /// When the drain that is in force ends what still runs.
+    pub drain: Mutex<Option<Instant>>,
     /// Whether the listener is on loopback.
     pub local: bool,
     /// The largest request body, in bytes.
@@ -60,13 +70,16 @@ pub struct Gateway {
 
 impl Gateway {
     /// Answers one HTTP request.
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<Reply> {
+    pub async fn handle(self: &Arc<Self>, request: Request<Incoming>) -> Response<Reply> {
         let response = self.route(request).await.unwrap_or_else(|refusal| *refusal);
         self.requests.count(response.status());
         response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<Reply>, Box<Response<Reply>>> {
+    async fn route(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Reply>, Box<Response<Reply>>> {
         if request.uri().path() != PATH {
             let message = format!("there is nothing at {}; MCP is served at {PATH}", request.uri().path());
             return Ok(reply::failure(StatusCode::NOT_FOUND, None, code::INVALID_REQUEST, &message));
@@ -84,7 +97,10 @@ impl Gateway {
         }
     }
 
-    async fn post(&self, request: Request<Incoming>) -> Result<Response<Reply>, Box<Response<Reply>>> {
+    async fn post(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Reply>, Box<Response<Reply>>> {
         let headers = request.headers();
         checks::accepts_both(headers).map_err(refuse)?;
         checks::is_json(headers).map_err(refuse)?;
@@ -145,8 +161,16 @@ impl Gateway {
     /// Ends a client session, and the slot that held its state.
     fn end(&self, client: &Arc<ClientSession>) {
         self.clients.end(client);
+        self.release(client);
+    }
+
+    /// Lets go of what the pool holds for a client.
+    fn release(&self, client: &ClientSession) {
         if let Some(key) = client.bind(None) {
             self.pool.retire(&key);
+        }
+        if self.config.load().sticky_source().is_some() {
+            self.pool.unbind(Affinity::from_le_bytes(client.claims.id));
         }
     }
 
@@ -154,10 +178,23 @@ impl Gateway {
     pub fn expire_clients(&self) {
         let idle = self.config.load().settings.client_session_idle;
         for client in self.clients.expire(idle) {
-            if let Some(key) = client.bind(None) {
-                self.pool.retire(&key);
-            }
+            self.release(&client);
         }
+    }
+
+    /// The key of the slots that may serve a client's request. A client that has a slot of its own keeps it while the
+    /// configuration allows.
+    fn key_of(&self, config: &Config, client: &ClientSession, headers: &HeaderMap) -> SessionKey {
+        let key = key(config, headers, &client.claims);
+        let Some(bound) = client.bound().filter(|bound| *bound != key) else { return key };
+        let own = SessionKey { scope: bound.scope, capabilities: bound.capabilities.clone(), ..key.clone() };
+        if config.allows(&bound) && own == bound {
+            return bound;
+        }
+        self.pool.retire(&bound);
+        client.bind(None);
+        client.lose_state();
+        key
     }
 
     /// The client session that a request names.
@@ -199,12 +236,19 @@ fn key(config: &Config, headers: &HeaderMap, claims: &Claims) -> SessionKey {
         .forwarded_headers
         .iter()
         .flat_map(|name| headers.get_all(name).iter().map(move |value| (name.clone(), value.clone())));
+    let identified = !matches!(scope, Scope::Shared) && claims.principal != [0; 16];
     SessionKey {
         version: claims.version,
         capabilities: capabilities.into(),
         scope,
+        principal: identified.then_some(claims.principal),
         headers: ForwardedHeaders::new(forwarded.collect()),
     }
+}
+
+/// What a slot is to the client whose request it carries.
+fn ties(key: &SessionKey, ask: Ask) -> Ties {
+    Ties { own: key.is_bound(), state: key.is_bound() || ask.affinity.is_some() }
 }
 
 fn refuse(rejection: checks::Rejection) -> Box<Response<Reply>> {

@@ -22,13 +22,14 @@ pub use self::{
     key::Key,
     lease::Lease,
     limits::Limits,
-    state::{CloseReason, Refusal, SlotId},
-    stats::{SlotInfo, Snapshot},
+    state::{Ask, CloseReason, EndpointId, EndpointSpec, PinReason, Refusal, SlotId},
+    stats::{EndpointInfo, Pressure, SlotInfo, Snapshot},
 };
 use self::{
     shared::{Shared, Turn},
-    state::WaiterId,
+    state::{State, WaiterId},
 };
+use crate::strategy::Affinity;
 
 /// Opens sessions. The pool calls it from the task that will own the session.
 pub trait Connector: Send + Sync + 'static {
@@ -37,10 +38,23 @@ pub trait Connector: Send + Sync + 'static {
     /// An open session.
     type Session: Session;
     /// Why a session could not be opened; given to everyone who waited for it.
-    type Error: Clone + Send + Sync + std::fmt::Display + 'static;
+    type Error: ConnectFailure;
 
-    /// Opens a session for `key`.
-    fn connect(&self, key: &Self::Key) -> impl Future<Output = Result<Self::Session, Self::Error>> + Send;
+    /// Opens a session for `key` to one of the server's addresses.
+    fn connect(
+        &self,
+        key: &Self::Key,
+        endpoint: EndpointId,
+    ) -> impl Future<Output = Result<Self::Session, Self::Error>> + Send;
+
+    /// The server's addresses.
+    fn endpoints(&self) -> Vec<EndpointSpec>;
+}
+
+/// Why a session could not be opened.
+pub trait ConnectFailure: Clone + Send + Sync + std::fmt::Display + 'static {
+    /// Whether it is the endpoint that fails, so that another one may do better; else this key is refused.
+    fn is_of_endpoint(&self) -> bool;
 }
 
 /// An open session, used by leases and owned by its slot's task.
@@ -62,14 +76,7 @@ pub trait Session: Send + Sync + 'static {
 pub enum CheckoutError<E> {
     /// No slot came free in time.
     #[error("no session came free in time")]
-    Timeout {
-        /// Slots that exist or are being opened.
-        size: usize,
-        /// The most that may exist.
-        limit: usize,
-        /// Requests that wait, without this one.
-        waiters: usize,
-    },
+    Timeout(Pressure),
     /// The pool refused at once.
     #[error("{0}")]
     Refused(Refusal),
@@ -97,27 +104,22 @@ impl<C: Connector> Pool<C> {
 
     /// Leases a slot of `key`, waiting in turn until `deadline`.
     ///
-    /// With `existing`, a key that is bound to one slot gets that slot or [`Refusal::Lost`], never a new one.
-    ///
     /// # Errors
     /// See [`CheckoutError`]. Dropping the future gives up the place in the queue.
     pub async fn checkout(
         &self,
         key: &C::Key,
+        ask: Ask,
         deadline: Instant,
-        existing: bool,
     ) -> Result<Lease<C>, CheckoutError<C::Error>> {
-        let started = Instant::now();
         loop {
-            let lease = self.acquire(key, deadline, existing).await?;
+            let lease = self.acquire(key, ask, deadline).await?;
             if !lease.needs_check() {
-                self.0.observe_wait(started.elapsed());
                 return Ok(lease);
             }
             let alive = tokio::time::timeout_at(deadline, lease.session().check()).await;
             if matches!(alive, Ok(true)) {
                 lease.checked();
-                self.0.observe_wait(started.elapsed());
                 return Ok(lease);
             }
             lease.discard(CloseReason::Unhealthy);
@@ -127,14 +129,14 @@ impl<C: Connector> Pool<C> {
     async fn acquire(
         &self,
         key: &C::Key,
+        ask: Ask,
         deadline: Instant,
-        existing: bool,
     ) -> Result<Lease<C>, CheckoutError<C::Error>> {
-        let (waiter, mut granted) = match self.0.acquire(key, existing)? {
+        let (waiter, mut granted) = match self.0.acquire(key, ask)? {
             Turn::Lease(lease) => return Ok(lease),
             Turn::Wait(waiter, granted) => (waiter, granted),
         };
-        let place = Place { shared: &self.0, waiter };
+        let place = Place { shared: &self.0, key, waiter };
         match tokio::time::timeout_at(deadline, &mut granted).await {
             Ok(Ok(answer)) => answer,
             // The sender is dropped only when the pool closes.
@@ -144,7 +146,7 @@ impl<C: Connector> Pool<C> {
                 // A grant may have been sent between the deadline and here: it is ours then.
                 match granted.try_recv() {
                     Ok(answer) => answer,
-                    Err(_) => Err(self.0.timed_out()),
+                    Err(_) => Err(self.0.timed_out(key)),
                 }
             }
         }
@@ -160,6 +162,12 @@ impl<C: Connector> Pool<C> {
         self.0.update(|state, now, actions| state.set_limits(limits, warm, now, actions));
     }
 
+    /// Puts the connector's addresses in force.
+    pub fn take_endpoints(&self) {
+        let endpoints = self.0.connector.endpoints();
+        self.0.update(|state, now, actions| state.set_endpoints(&endpoints, now, actions));
+    }
+
     /// Closes every idle slot whose session no longer fits the configuration, and busy ones at check-in.
     pub fn close_outdated(&self) {
         self.0.close_outdated();
@@ -167,7 +175,43 @@ impl<C: Connector> Pool<C> {
 
     /// Closes the slots of `key`, busy ones at check-in: nobody will ask for it again.
     pub fn retire(&self, key: &C::Key) {
-        self.0.update(|state, now, actions| state.retire(key, now, actions));
+        self.0.update(|state, _, actions| state.retire(key, actions));
+    }
+
+    /// Closes the slots of every key that is not `allowed`, busy ones at check-in.
+    pub fn close_keys(&self, allowed: impl Fn(&C::Key) -> bool) {
+        self.0.update(|state, _, actions| state.close_keys(allowed, actions));
+    }
+
+    /// Gives the slot of one bound key another: the same client, in or outside the pool. False if there is no room for it
+    /// there.
+    pub fn rename(&self, old: &C::Key, new: &C::Key) -> bool {
+        self.0.rename(old, new)
+    }
+
+    /// The affinity key's client is gone: nothing holds its slot for it any more.
+    pub fn unbind(&self, affinity: Affinity) {
+        self.0.update(|state, _, _| state.unbind(affinity));
+    }
+
+    /// The affinity key's client was told that its slot is gone.
+    pub fn told(&self, affinity: Affinity) {
+        self.0.update(|state, _, _| state.told(affinity));
+    }
+
+    /// Replaces every slot: idle ones now, busy ones at check-in.
+    pub fn reset(&self) {
+        self.0.update(State::reset);
+    }
+
+    /// Takes no new work until [`Self::resume`]. What runs goes on until `deadline`; idle slots close now.
+    pub fn drain(&self, deadline: Instant) {
+        self.0.update(|state, _, actions| state.drain(deadline, actions));
+    }
+
+    /// Takes work again after [`Self::drain`].
+    pub fn resume(&self) {
+        self.0.update(State::resume);
     }
 
     /// Numbers of this moment.
@@ -178,6 +222,11 @@ impl<C: Connector> Pool<C> {
     /// Every slot of this moment.
     pub fn slots(&self) -> Vec<SlotInfo<C::Key>> {
         self.0.slots()
+    }
+
+    /// Every endpoint of this moment.
+    pub fn endpoints(&self) -> Vec<(EndpointId, EndpointInfo)> {
+        self.0.endpoints()
     }
 
     /// What opens this pool's sessions.
@@ -199,12 +248,13 @@ impl<C: Connector> Pool<C> {
 /// A waiter's place in the queue, given up on drop.
 struct Place<'a, C: Connector> {
     shared: &'a Shared<C>,
+    key: &'a C::Key,
     waiter: WaiterId,
 }
 
 impl<C: Connector> Drop for Place<'_, C> {
     fn drop(&mut self) {
-        self.shared.forget(self.waiter);
+        self.shared.forget(self.key, self.waiter);
     }
 }
 

@@ -3,13 +3,14 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use crate::{
     gateway::Gateway,
+    memory,
     pool::{Connector, Session},
     upstream::{ConnectError, Scope, SessionKey},
 };
@@ -23,12 +24,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub struct Readiness {
     proven: AtomicBool,
     ending: AtomicBool,
+    /// Memory of this process when it had become ready, in bytes.
+    memory: AtomicU64,
 }
 
 impl Readiness {
     /// Whether clients may come.
     pub fn is_ready(&self) -> bool {
         self.proven.load(Ordering::Relaxed) && !self.ending.load(Ordering::Relaxed)
+    }
+
+    /// Memory of this process when it had become ready, in bytes; 0 before.
+    pub fn memory(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
     }
 
     /// Takes no more clients.
@@ -41,7 +49,8 @@ impl Readiness {
         let mut pause = FIRST_PAUSE;
         while !self.proven.load(Ordering::Relaxed) {
             let config = gateway.config.load_full();
-            let proven = if !config.is_pooled() || gateway.pool.snapshot().ever_connected {
+            let idle = !config.is_pooled() || gateway.is_draining();
+            let proven = if idle || gateway.pool.snapshot().ever_connected {
                 true
             } else if config.warm_key().is_none() {
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -51,6 +60,7 @@ impl Readiness {
                 false
             };
             if proven {
+                self.memory.store(memory::resident(), Ordering::Relaxed);
                 self.proven.store(true, Ordering::Relaxed);
                 tracing::info!("ready");
                 return;
@@ -60,14 +70,18 @@ impl Readiness {
     }
 }
 
-/// Whether the server can be spoken to. One that wants a client's credentials can.
+/// Whether the server can be spoken to at one of its addresses. One that wants a client's credentials can.
 async fn handshake(gateway: &Gateway) -> bool {
-    match gateway.pool.connector().connect(&SessionKey::warm(Scope::Warm)).await {
-        Ok(session) => {
-            session.close().await;
-            true
+    let connector = gateway.pool.connector();
+    for endpoint in connector.endpoints() {
+        match connector.connect(&SessionKey::warm(Scope::Warm), endpoint.id).await {
+            Ok(session) => {
+                session.close().await;
+                return true;
+            }
+            Err(ConnectError::Unauthorized { .. }) => return true,
+            Err(_) => {}
         }
-        Err(ConnectError::Unauthorized { .. }) => true,
-        Err(_) => false,
     }
+    false
 }

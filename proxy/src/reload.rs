@@ -3,9 +3,10 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::Notify;
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::Instant};
 
-use crate::{config::Config, gateway::Gateway};
+use crate::{config::Config, gateway::Gateway, operations::Operations};
 
 /// The file is looked at this often. The kubelet swaps a link above the file, which no watch on the file shows.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -15,14 +16,18 @@ pub struct Reload {
     path: PathBuf,
     gateway: Arc<Gateway>,
     error: ArcSwapOption<String>,
+    operations: Mutex<Operations>,
     /// Asks for a look at once.
     pub now: Notify,
 }
 
 impl Reload {
-    /// Watches `path` for the gateway that runs what it held.
+    /// Watches `path` for the gateway that runs what it held, and has it begin as that asks.
     pub fn new(path: PathBuf, gateway: Arc<Gateway>) -> Self {
-        Self { path, gateway, error: ArcSwapOption::empty(), now: Notify::new() }
+        let mut operations = Operations::default();
+        gateway.operate(&operations.begin(&gateway.config.load().pool.spec, Instant::now()));
+        let (error, operations) = (ArcSwapOption::empty(), Mutex::new(operations));
+        Self { path, gateway, error, operations, now: Notify::new() }
     }
 
     /// Why the file's present content is not in force.
@@ -48,14 +53,11 @@ impl Reload {
     fn take_over(&self) {
         match Config::load(&self.path) {
             Ok(config) => {
-                let pool = &self.gateway.pool;
-                pool.connector().set_target(config.target());
-                let (limits, warm) = (config.limits(), config.warm_key());
                 self.error.store(None);
                 tracing::info!(revision = config.revision.as_deref(), "configuration in force");
-                self.gateway.config.store(Arc::new(config));
-                pool.close_outdated();
-                pool.set_limits(limits, warm);
+                let operations = self.operations.lock().next(&config.pool.spec, Instant::now());
+                self.gateway.take_over(config);
+                self.gateway.operate(&operations);
             }
             Err(error) => {
                 tracing::error!(%error, "configuration refused; the one in force stays");

@@ -4,6 +4,7 @@ use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +45,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<()> {
     let admin_listener = server::bind(args.admin_listen).await?;
     let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
 
-    let pool = Pool::new(HttpConnector::new(config.target()), config.limits(), config.warm_key());
+    let pool = Pool::new(HttpConnector::new(config.destination()), config.limits(), config.warm_key());
     let shutdown = CancellationToken::new();
     let gateway = Arc::new(Gateway {
         config: ArcSwap::from_pointee(config),
@@ -52,6 +53,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<()> {
         clients: Clients::default(),
         sealer,
         requests: Requests::default(),
+        drain: Mutex::default(),
         local: address.ip().is_loopback(),
         max_body: args.max_body_bytes,
         shutdown: shutdown.clone(),

@@ -9,7 +9,7 @@ pub mod key;
 pub mod session;
 
 pub use self::{
-    connector::{HttpConnector, Target},
+    connector::{Destination, HttpConnector, Target},
     error::ConnectError,
     key::{Scope, SessionKey},
     session::UpstreamSession,

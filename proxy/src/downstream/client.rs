@@ -38,32 +38,39 @@ pub struct InFlight {
     pub upstream_id: u64,
     /// Where it went.
     pub session: Arc<UpstreamSession>,
-    cancelled: AtomicBool,
+    halted: AtomicU8,
     waker: AtomicWaker,
+}
+
+/// Why a request is not waited for any longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halt {
+    /// Its client cancelled it, and the server had time to answer.
+    Cancelled,
+    /// A drain's deadline has come.
+    Drained,
 }
 
 impl InFlight {
     /// A request that was sent.
     pub fn new(id: &str, upstream_id: u64, session: Arc<UpstreamSession>) -> Self {
-        Self {
-            id: id.into(),
-            upstream_id,
-            session,
-            cancelled: AtomicBool::new(false),
-            waker: AtomicWaker::new(),
-        }
+        Self { id: id.into(), upstream_id, session, halted: AtomicU8::new(0), waker: AtomicWaker::new() }
     }
 
-    /// Stops waiting for its answer.
-    pub fn give_up(&self) {
-        self.cancelled.store(true, Ordering::Release);
+    /// Stops waiting for its answer. The first reason stands.
+    pub fn halt(&self, why: Halt) {
+        let _ = self.halted.compare_exchange(0, why as u8 + 1, Ordering::AcqRel, Ordering::Acquire);
         self.waker.wake();
     }
 
-    /// Whether nobody waits for its answer any more; else the task is woken when that is so.
-    pub fn poll_given_up(&self, cx: &std::task::Context<'_>) -> bool {
+    /// Whether its answer is not waited for any more; else the task is woken when that is so.
+    pub fn poll_halted(&self, cx: &std::task::Context<'_>) -> Option<Halt> {
         self.waker.register(cx.waker());
-        self.cancelled.load(Ordering::Acquire)
+        match self.halted.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(Halt::Cancelled),
+            _ => Some(Halt::Drained),
+        }
     }
 }
 
@@ -107,6 +114,15 @@ impl ClientSession {
     /// The request on its way with this id.
     pub fn find(&self, id: &str) -> Option<Arc<InFlight>> {
         self.in_flight.lock().iter().find(|request| &*request.id == id).cloned()
+    }
+
+    /// Stops waiting for the answers of all its requests.
+    pub fn halt_all(&self, why: Halt) -> usize {
+        let requests = self.in_flight.lock().clone();
+        for request in &requests {
+            request.halt(why);
+        }
+        requests.len()
     }
 
     /// The key of the slot that holds its state, if one does.

@@ -73,6 +73,16 @@ impl Clients {
         self.table.lock().insert(client.claims.id, Entry::Ended(Instant::now()));
     }
 
+    /// All client sessions that have not ended.
+    pub fn all(&self) -> Vec<Arc<ClientSession>> {
+        let table = self.table.lock();
+        let live = table.values().filter_map(|entry| match entry {
+            Entry::Live(client) => Some(Arc::clone(client)),
+            Entry::Ended(_) => None,
+        });
+        live.collect()
+    }
+
     /// Takes out what was unused for `idle` and gives it back.
     pub fn expire(&self, idle: Duration) -> Vec<Arc<ClientSession>> {
         let mut expired = Vec::new();

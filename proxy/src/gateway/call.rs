@@ -7,18 +7,19 @@ use hyper::{
     HeaderMap, Response, StatusCode,
     header::{self, HeaderName, HeaderValue},
 };
-use serde_json::{Value, json, value::RawValue};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{
     Gateway,
-    exchange::{Call, Exchange},
-    key,
+    exchange::{Call, Exchange, Head},
+    repeat::Repeat,
+    ties, trouble,
 };
 use crate::{
     config::Config,
     downstream::{
-        client::ClientSession,
+        client::{ClientSession, Halt},
         reply::{self, Reply},
     },
     mcp::{
@@ -28,8 +29,11 @@ use crate::{
         logging,
         rewrite::{Edit, rewrite},
     },
-    pool::{CheckoutError, CloseReason, Key, Lease, Refusal},
-    upstream::{ConnectError, HttpConnector, SessionKey, answer},
+    pool::{Ask, CheckoutError, CloseReason, Key, PinReason, Refusal},
+    upstream::{
+        SessionKey,
+        answer::{self, AnswerError},
+    },
 };
 
 /// Headers that belong to one request and are passed on with it: tracing, <https://www.w3.org/TR/trace-context/>.
@@ -53,19 +57,36 @@ const NEED_OWN_SLOT: [&str; 6] = [
     "tasks/cancel",
 ];
 
-/// What to do after an attempt.
+/// What an attempt came to.
 enum Attempt {
     Done(Response<Reply>),
+    /// What held the client's state was gone before; the request was not executed.
+    StateGone,
     /// The session was gone and the request was not executed.
     Lost,
+    /// There was no connection; the session may live on.
+    Unsent,
+    /// The answer is gone; the request may have been executed.
+    Unknown(String),
+}
+
+/// What a request is to the pool.
+struct Errand<'a> {
+    config: &'a Arc<Config>,
+    client: &'a Arc<ClientSession>,
+    key: SessionKey,
+    ask: Ask,
+    call: Call<'a>,
+    pin: Option<PinReason>,
+    extra: HeaderMap,
 }
 
 impl Gateway {
     /// Answers a request.
     #[allow(clippy::too_many_arguments)]
     pub(super) async fn request(
-        &self,
-        config: &Config,
+        self: &Arc<Self>,
+        config: &Arc<Config>,
         client: &Arc<ClientSession>,
         headers: &HeaderMap,
         body: &Bytes,
@@ -73,7 +94,7 @@ impl Gateway {
         method: &str,
         params: Option<&RawValue>,
     ) -> Response<Reply> {
-        let key = key(config, headers, &client.claims);
+        let key = self.key_of(config, client, headers);
         match method {
             "ping" => return reply::json(StatusCode::OK, result(id, "{}")),
             "logging/setLevel" if !key.is_bound() => return set_level(client, id, params),
@@ -84,85 +105,145 @@ impl Gateway {
             }
             _ => {}
         }
-        if let Some(old) = client.bound().filter(|old| *old != key) {
-            self.pool.retire(&old);
-            client.bind(None);
+        let affinity = self.affinity(config, client, &key, headers);
+        if client.take_lost() && (key.is_bound() || affinity.is_some()) {
+            return self.state_lost(client, id);
         }
-        if client.take_lost() && key.is_bound() {
-            return state_lost(id);
-        }
-        let token = Params::parse(params).meta.and_then(|meta| meta.progress_token).map(RawValue::get);
-        let call = Call { message: body, id, token };
-        let extra: HeaderMap =
-            PER_REQUEST.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone()))).collect();
-        for _ in 0..2 {
-            match self.attempt(config, client, &key, call, &extra).await {
+        let parsed = Params::parse(params);
+        let pin = if key.is_bound() { None } else { config.pins(method, &parsed) };
+        let token = parsed.meta.and_then(|meta| meta.progress_token).map(RawValue::get);
+        let mut errand = Errand {
+            config,
+            client,
+            ask: Ask { existing: client.bound().is_some(), affinity },
+            key,
+            call: Call { message: body, id, token },
+            pin,
+            extra: PER_REQUEST
+                .iter()
+                .filter_map(|name| Some((name.clone(), headers.get(name)?.clone())))
+                .collect(),
+        };
+        for round in 0..2 {
+            match self.attempt(&mut errand).await {
                 Attempt::Done(response) => return response,
-                Attempt::Lost if key.is_bound() => {
-                    client.bind(None);
-                    return state_lost(id);
+                Attempt::StateGone => return self.state_lost(client, id),
+                Attempt::Lost if ties(&errand.key, errand.ask).state => {
+                    if let Some(affinity) = errand.ask.affinity {
+                        self.pool.told(affinity);
+                    }
+                    return self.state_lost(client, id);
                 }
-                Attempt::Lost => {}
+                Attempt::Lost | Attempt::Unsent => self.requests.count_repeat(),
+                Attempt::Unknown(reason) => {
+                    let again =
+                        round == 0 && self.may_repeat(config, &errand.key, errand.ask, method, params).await;
+                    if !again {
+                        return reply::json(StatusCode::BAD_GATEWAY, trouble::answer_lost(id, &reason));
+                    }
+                    self.requests.count_repeat();
+                }
             }
         }
         let message = "the upstream lost its session twice in a row; the request was not executed";
-        unavailable(StatusCode::BAD_GATEWAY, Some(id), message, "session_lost", None)
+        trouble::unavailable(StatusCode::BAD_GATEWAY, Some(id), message, "session_lost", None)
     }
 
-    async fn attempt(
-        &self,
-        config: &Config,
-        client: &Arc<ClientSession>,
-        key: &SessionKey,
-        call: Call<'_>,
-        extra: &HeaderMap,
-    ) -> Attempt {
+    fn state_lost(&self, client: &ClientSession, id: &str) -> Response<Reply> {
+        client.bind(None);
+        self.requests.count_state_loss();
+        reply::json(StatusCode::OK, trouble::state_lost(id))
+    }
+
+    async fn attempt(self: &Arc<Self>, errand: &mut Errand<'_>) -> Attempt {
+        let Errand { config, client, call, .. } = *errand;
         let deadline = Instant::now() + config.settings.timeout;
-        let existing = client.bound().is_some();
-        let lease = match self.pool.checkout(key, deadline, existing).await {
+        let lease = match self.pool.checkout(&errand.key, errand.ask, deadline).await {
             Ok(lease) => lease,
-            Err(CheckoutError::Refused(Refusal::Lost)) => return Attempt::Lost,
-            Err(error) => return Attempt::Done(no_slot(config, Some(call.id), &error)),
+            Err(CheckoutError::Refused(Refusal::Lost)) => return Attempt::StateGone,
+            Err(error) => return Attempt::Done(trouble::no_slot(config, Some(call.id), &error)),
         };
-        if key.is_bound() && !existing {
-            client.bind(Some(key.clone()));
+        if errand.key.is_bound() && !errand.ask.existing {
+            client.bind(Some(errand.key.clone()));
+            errand.ask.existing = true;
+        }
+        if let Some(reason) = errand.pin.take() {
+            let own = errand.key.owned_by(client.claims.id);
+            if lease.pin(&own, reason) {
+                client.bind(Some(own.clone()));
+                errand.key = own;
+                errand.ask = Ask { existing: true, affinity: None };
+            } else if client.bound().as_ref() == Some(&own) {
+                // Another of the client's requests has pinned a slot meanwhile: this one belongs there too.
+                lease.unused();
+                errand.key = own;
+                errand.ask = Ask { existing: true, affinity: None };
+                return Box::pin(self.attempt(errand)).await;
+            }
         }
         let grace = config.settings.disconnect_grace;
-        let mut exchange = Exchange::start(lease, client, call, extra, key.is_bound(), grace);
+        let ties = ties(&errand.key, errand.ask);
+        let mut exchange = Exchange::start(lease, client, call, &errand.extra, ties, grace);
         let response = match exchange.head().await {
-            None => {
-                // The client cancelled: nothing is left to wait for.
+            Head::Halted(halt) => {
                 drop(exchange.into_body());
-                return Attempt::Done(reply::empty(StatusCode::ACCEPTED));
+                return Attempt::Done(halted(call.id, halt));
             }
-            Some(Ok(response)) => response,
-            Some(Err(error)) => {
+            Head::Response(response) => response,
+            Head::Failed(error) => {
                 let Some((lease, _)) = exchange.into_body() else { return Attempt::Lost };
-                return broken(lease, call.id, &error);
+                trouble::broken(lease, ties.state);
+                let reason = crate::upstream::error::root_cause(&error);
+                return if error.is_connect() { Attempt::Unsent } else { Attempt::Unknown(reason) };
             }
         };
         if response.status() != StatusCode::OK {
             return refused(exchange, response, call.id).await;
         }
-        Attempt::Done(match answer::framing(&response) {
-            Ok(answer::Framing::Events) => reply::events(Reply::Events(Box::new(exchange))),
+        match answer::framing(&response) {
+            Ok(answer::Framing::Events) => {
+                exchange.repeat_with(Repeat {
+                    gateway: Arc::clone(self),
+                    config: Arc::clone(config),
+                    client: Arc::clone(client),
+                    key: errand.key.clone(),
+                    ask: errand.ask,
+                    message: call.message.clone(),
+                    extra: std::mem::take(&mut errand.extra),
+                });
+                Attempt::Done(reply::events(Reply::Events(Box::new(exchange))))
+            }
             Ok(answer::Framing::Json) => match exchange.into_json().await {
-                Ok(body) => reply::json(StatusCode::OK, body),
-                Err(error) => maybe_executed(call.id, &error.to_string()),
+                Ok(body) => Attempt::Done(reply::json(StatusCode::OK, body)),
+                Err(AnswerError::Halted(halt)) => Attempt::Done(halted(call.id, halt)),
+                Err(error) => Attempt::Unknown(error.to_string()),
             },
             Err(error) => {
                 if let Some((mut lease, _)) = exchange.into_body() {
                     lease.condemn(CloseReason::Abandoned);
                 }
-                maybe_executed(call.id, &error.to_string())
+                Attempt::Unknown(error.to_string())
             }
-        })
+        }
+    }
+}
+
+/// The answer to a request that is not waited for any longer.
+fn halted(id: &str, halt: Halt) -> Response<Reply> {
+    match halt {
+        // The client has said that it wants no answer.
+        Halt::Cancelled => reply::empty(StatusCode::ACCEPTED),
+        Halt::Drained => {
+            let mut response = reply::json(StatusCode::SERVICE_UNAVAILABLE, trouble::drained(id));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+        }
     }
 }
 
 /// The upstream refused with an HTTP status: the session may be gone; else the refusal is passed on.
 async fn refused(exchange: Exchange, head: Response<()>, id: &str) -> Attempt {
-    let Some((lease, body)) = exchange.into_body() else { return Attempt::Lost };
+    let Some((mut lease, body)) = exchange.into_body() else { return Attempt::Lost };
     let body = match body {
         Some(body) => answer::collect(body, REFUSAL_LIMIT).await.unwrap_or_default(),
         None => Bytes::new(),
@@ -172,8 +253,11 @@ async fn refused(exchange: Exchange, head: Response<()>, id: &str) -> Attempt {
         lease.lost();
         return Attempt::Lost;
     }
-    drop(lease);
     let status = head.status();
+    if status.is_server_error() {
+        lease.failed();
+    }
+    drop(lease);
     let mut response = match Message::parse(&body) {
         Ok(Message::Response { id: upstream_id, .. }) => {
             let edit = (upstream_id != "null").then_some(Edit { old: upstream_id, new: id });
@@ -182,7 +266,7 @@ async fn refused(exchange: Exchange, head: Response<()>, id: &str) -> Attempt {
         _ => {
             let status = if status.is_success() { StatusCode::BAD_GATEWAY } else { status };
             let message = format!("the upstream answered with HTTP {}", head.status());
-            unavailable(status, Some(id), &message, "upstream_refused", None)
+            trouble::unavailable(status, Some(id), &message, "upstream_refused", None)
         }
     };
     for name in [header::WWW_AUTHENTICATE, header::RETRY_AFTER] {
@@ -191,47 +275,6 @@ async fn refused(exchange: Exchange, head: Response<()>, id: &str) -> Attempt {
         }
     }
     Attempt::Done(response)
-}
-
-/// The answer when there is no slot.
-pub(super) fn no_slot(
-    config: &Config,
-    id: Option<&str>,
-    failure: &CheckoutError<ConnectError>,
-) -> Response<Reply> {
-    let settings = &config.settings;
-    match failure {
-        CheckoutError::Timeout { size, limit, waiters } => {
-            let message = format!(
-                "no session came free within {} s: {size} of at most {limit} are in use and {waiters} more \
-                 requests wait; raise poolMaxSize or poolTimeout, or make calls shorter",
-                settings.timeout.as_secs()
-            );
-            let data = json!({ "size": size, "limit": limit, "waiters": waiters });
-            unavailable(StatusCode::SERVICE_UNAVAILABLE, id, &message, "pool_timeout", Some(data))
-        }
-        CheckoutError::Refused(Refusal::QueueFull) => {
-            let message = format!(
-                "{} requests wait for a session already; raise poolMaxSize or poolMaxWaiters, or send fewer",
-                settings.max_waiters
-            );
-            unavailable(StatusCode::SERVICE_UNAVAILABLE, id, &message, "queue_full", None)
-        }
-        CheckoutError::Refused(refusal) => {
-            unavailable(StatusCode::SERVICE_UNAVAILABLE, id, &refusal.to_string(), "refused", None)
-        }
-        CheckoutError::Connect(ConnectError::Unauthorized { status, challenge, .. }) => {
-            let mut response =
-                reply::failure(*status, id, code::SERVER, "the upstream refused the credentials");
-            if let Some(challenge) = challenge {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.clone());
-            }
-            response
-        }
-        CheckoutError::Connect(error) => {
-            unavailable(StatusCode::SERVICE_UNAVAILABLE, id, &error.to_string(), "upstream_unreachable", None)
-        }
-    }
 }
 
 /// A shared slot's level is everyone's: each client's own is kept here, and applied to what the slot sends.
@@ -245,42 +288,4 @@ fn set_level(client: &ClientSession, id: &str, params: Option<&RawValue>) -> Res
         error(Some(id), code::INVALID_PARAMS, &message, None)
     };
     reply::json(StatusCode::OK, body)
-}
-
-/// The connection failed before a response came.
-fn broken(lease: Lease<HttpConnector>, id: &str, error: &hyper_util::client::legacy::Error) -> Attempt {
-    let nothing_sent = error.is_connect();
-    let reason = crate::upstream::error::root_cause(error);
-    lease.lost();
-    if nothing_sent { Attempt::Lost } else { Attempt::Done(maybe_executed(id, &reason)) }
-}
-
-fn maybe_executed(id: &str, reason: &str) -> Response<Reply> {
-    let message = format!("the upstream's answer was lost ({reason}); the request may have been executed");
-    let data = json!({ "executed": "unknown" });
-    unavailable(StatusCode::BAD_GATEWAY, Some(id), &message, "answer_lost", Some(data))
-}
-
-/// Told once: what the client had in its session is gone, and the next request starts afresh.
-fn state_lost(id: &str) -> Response<Reply> {
-    let message = "the server session that held this client's state is gone; this request was not executed, \
-                   the next one starts a fresh session";
-    let data = json!({ "reason": "session_state_lost" });
-    reply::json(StatusCode::OK, error(Some(id), code::SERVER, message, Some(data)))
-}
-
-fn unavailable(
-    status: StatusCode,
-    id: Option<&str>,
-    message: &str,
-    reason: &str,
-    data: Option<Value>,
-) -> Response<Reply> {
-    let mut data = data.unwrap_or_else(|| json!({}));
-    data["reason"] = reason.into();
-    let mut response = reply::json(status, error(id, code::SERVER, message, Some(data)));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
 }

@@ -11,17 +11,18 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use hyper::{
     HeaderMap, Response, StatusCode,
     body::{Body, Incoming},
     header::HeaderValue,
 };
 use hyper_util::client::legacy::{Error as ClientError, ResponseFuture};
+use tokio::time::Instant;
 
-use super::linger;
+use super::{linger, repeat::Repeat, trouble};
 use crate::{
-    downstream::client::{ClientSession, InFlight},
+    downstream::client::{ClientSession, Halt, InFlight},
     mcp::{
         Message,
         envelope::Params,
@@ -48,10 +49,29 @@ pub struct Call<'a> {
     pub token: Option<&'a str>,
 }
 
+/// What a request's slot is to its client.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ties {
+    /// It serves this client only: messages of the server pass as they are.
+    pub own: bool,
+    /// It holds something that the client would miss.
+    pub state: bool,
+}
+
 /// See the module's text.
 pub struct Exchange {
     inner: Option<Inner>,
     grace: Duration,
+    /// Sends the request again should its answer be lost; none the second time.
+    repeat: Option<Box<Repeat>>,
+    /// The second attempt, once it is being made.
+    again: Option<BoxFuture<'static, Result<Second, Bytes>>>,
+}
+
+/// What a second attempt came to: another stream, or all that there is to say.
+pub(super) enum Second {
+    Stream(Box<Exchange>),
+    Answer(Bytes),
 }
 
 pub(super) struct Inner {
@@ -61,12 +81,12 @@ pub(super) struct Inner {
     pub request: Arc<InFlight>,
     upstream_id: String,
     token: Option<Box<str>>,
-    /// Whether server requests can be passed on, since the slot serves this client only.
-    bound: bool,
+    ties: Ties,
     stream: Stream,
     decoder: Decoder,
     last_event: Option<HeaderValue>,
     resumes: u32,
+    sent: Instant,
     pub answered: bool,
     /// Runs once the answer is there and the stream does not end.
     end: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -85,17 +105,35 @@ enum Stream {
     Over,
 }
 
+/// What came before a response's body.
+pub(super) enum Head {
+    Response(Response<()>),
+    Failed(ClientError),
+    Halted(Halt),
+}
+
+/// What an event stream gives.
+enum Next {
+    /// Bytes for the client.
+    Frame(Bytes),
+    /// The answer was given and the stream is over, or the client cancelled.
+    End,
+    /// It ended without an answer.
+    Lost(String),
+    Halted(Halt),
+}
+
 /// A stream is asked for again at most so often in a row without an event.
 const MAX_RESUMES: u32 = 3;
 
 impl Exchange {
     /// Sends the request on the leased slot.
-    pub fn start(
+    pub(super) fn start(
         lease: Lease<HttpConnector>,
         client: &Arc<ClientSession>,
         call: Call<'_>,
         headers: &HeaderMap,
-        bound: bool,
+        ties: Ties,
         grace: Duration,
     ) -> Self {
         let session = lease.session();
@@ -114,27 +152,36 @@ impl Exchange {
             request,
             upstream_id,
             token: call.token.map(Into::into),
-            bound,
+            ties,
             stream: Stream::Head(sending),
             decoder: Decoder::new(answer::ANSWER_LIMIT),
             last_event: None,
             resumes: 0,
+            sent: Instant::now(),
             answered: false,
             end: None,
         };
-        Self { inner: Some(inner), grace }
+        Self { inner: Some(inner), grace, repeat: None, again: None }
     }
 
-    /// Waits for the response's head; none if the client cancelled the request.
-    pub async fn head(&mut self) -> Option<Result<Response<()>, ClientError>> {
-        std::future::poll_fn(|cx| self.inner.as_mut().map_or(Poll::Ready(None), |inner| inner.poll_head(cx)))
-            .await
+    /// Has the request sent again should its stream end without an answer.
+    pub(super) fn repeat_with(&mut self, repeat: Repeat) {
+        self.repeat = Some(Box::new(repeat));
+    }
+
+    /// Waits for the response's head.
+    pub(super) async fn head(&mut self) -> Head {
+        std::future::poll_fn(|cx| match &mut self.inner {
+            Some(inner) => inner.poll_head(cx),
+            None => Poll::Ready(Head::Halted(Halt::Cancelled)),
+        })
+        .await
     }
 
     /// Ends the exchange and gives its lease and body; only after the head.
     pub fn into_body(mut self) -> Option<(Lease<HttpConnector>, Option<Incoming>)> {
         let inner = self.inner.take()?;
-        inner.client.remove(&inner.request);
+        inner.forget();
         let body = match inner.stream {
             Stream::Json(body, _) | Stream::Events(body) | Stream::Other(body) => Some(body),
             Stream::Head(_) | Stream::Resume(_) | Stream::Over => None,
@@ -151,7 +198,7 @@ impl Exchange {
         })
         .await;
         let Some(mut inner) = self.inner.take() else { return Err(AnswerError::Ended) };
-        inner.client.remove(&inner.request);
+        inner.forget();
         if body.is_err() {
             inner.condemn();
         }
@@ -171,26 +218,57 @@ impl Exchange {
 
     /// The next bytes for the client.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
-        let event = ready!(inner.poll_event(cx));
-        if event.is_none()
-            && let Some(inner) = self.inner.take()
-        {
-            inner.client.remove(&inner.request);
+        loop {
+            if let Some(again) = &mut self.again {
+                let second = ready!(again.poll_unpin(cx));
+                self.again = None;
+                match second {
+                    Ok(Second::Stream(exchange)) => *self = *exchange,
+                    Ok(Second::Answer(answer)) | Err(answer) => {
+                        return Poll::Ready(Some(sse::encode(&answer)));
+                    }
+                }
+            }
+            let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+            let next = ready!(inner.poll_next(cx));
+            if let Next::Frame(frame) = next {
+                return Poll::Ready(Some(frame));
+            }
+            let Some(mut inner) = self.inner.take() else { return Poll::Ready(None) };
+            inner.forget();
+            match next {
+                Next::Frame(_) | Next::End | Next::Halted(Halt::Cancelled) => return Poll::Ready(None),
+                Next::Halted(Halt::Drained) => {
+                    return Poll::Ready(Some(sse::encode(&trouble::drained(&inner.request.id))));
+                }
+                Next::Lost(reason) => {
+                    let lost = trouble::answer_lost(&inner.request.id, &reason);
+                    if let Some(lease) = inner.lease.take() {
+                        trouble::broken(lease, inner.ties.state);
+                    }
+                    match self.repeat.take() {
+                        Some(repeat) => self.again = Some(Box::pin(repeat.run(lost))),
+                        None => return Poll::Ready(Some(sse::encode(&lost))),
+                    }
+                }
+            }
         }
-        Poll::Ready(event)
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
         let Some(inner) = self.inner.take() else { return };
-        inner.client.remove(&inner.request);
         tokio::spawn(linger::run(inner, self.grace));
     }
 }
 
 impl Inner {
+    /// The client has no such request any more.
+    pub fn forget(&self) {
+        self.client.remove(&self.request);
+    }
+
     /// Has the slot closed when the lease ends.
     pub fn condemn(&mut self) {
         if let Some(lease) = &mut self.lease {
@@ -198,53 +276,67 @@ impl Inner {
         }
     }
 
-    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Response<()>, ClientError>>> {
-        if self.request.poll_given_up(cx) {
-            self.condemn();
-            return Poll::Ready(None);
+    /// The answer is there: the slot is free.
+    fn answer(&mut self) {
+        self.answered = true;
+        if let Some(mut lease) = self.lease.take() {
+            lease.answered(self.sent.elapsed());
         }
-        let Stream::Head(sending) = &mut self.stream else { return Poll::Ready(None) };
-        Poll::Ready(Some(ready!(sending.poll_unpin(cx)).map(|response| {
-            self.request.session.touch();
-            let framing =
-                (response.status() == StatusCode::OK).then(|| answer::framing(&response).ok()).flatten();
-            let (head, body) = response.into_parts();
-            self.stream = match framing {
-                Some(Framing::Json) => Stream::Json(body, BytesMut::new()),
-                Some(Framing::Events) => Stream::Events(body),
-                None => Stream::Other(body),
-            };
-            Response::from_parts(head, ())
-        })))
     }
 
-    /// The next bytes for the client, none at the end.
-    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Head> {
+        if let Some(halt) = self.request.poll_halted(cx) {
+            self.condemn();
+            return Poll::Ready(Head::Halted(halt));
+        }
+        let Stream::Head(sending) = &mut self.stream else {
+            return Poll::Ready(Head::Halted(Halt::Cancelled));
+        };
+        let response = match ready!(sending.poll_unpin(cx)) {
+            Ok(response) => response,
+            Err(error) => return Poll::Ready(Head::Failed(error)),
+        };
+        self.request.session.touch();
+        let framing =
+            (response.status() == StatusCode::OK).then(|| answer::framing(&response).ok()).flatten();
+        let (head, body) = response.into_parts();
+        self.stream = match framing {
+            Some(Framing::Json) => Stream::Json(body, BytesMut::new()),
+            Some(Framing::Events) => Stream::Events(body),
+            None => Stream::Other(body),
+        };
+        Poll::Ready(Head::Response(Response::from_parts(head, ())))
+    }
+
+    /// What the event stream gives next.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         loop {
             match self.decoder.next_event() {
                 Ok(Some(event)) => match self.on_event(event) {
-                    Some(frame) => return Poll::Ready(Some(frame)),
+                    Some(frame) => return Poll::Ready(Next::Frame(frame)),
                     None => continue,
                 },
                 Ok(None) => {}
-                Err(too_large) => return Poll::Ready(Some(self.fail(&too_large.to_string()))),
+                Err(too_large) => return Poll::Ready(Next::Lost(too_large.to_string())),
             }
-            if self.request.poll_given_up(cx) && !self.answered {
+            if let Some(halt) = self.request.poll_halted(cx).filter(|_| !self.answered) {
                 self.condemn();
-                return Poll::Ready(None);
+                return Poll::Ready(Next::Halted(halt));
             }
             match self.poll_stream(cx) {
                 Poll::Ready(true) => {}
-                Poll::Ready(false) if self.answered => return Poll::Ready(None),
+                Poll::Ready(false) if self.answered => return Poll::Ready(Next::End),
                 Poll::Ready(false) => {
                     if !self.resume() {
-                        return Poll::Ready(Some(self.fail("the upstream's stream ended without an answer")));
+                        self.stream = Stream::Over;
+                        let message = "the upstream's stream ended without an answer";
+                        return Poll::Ready(Next::Lost(message.to_owned()));
                     }
                 }
                 Poll::Pending if self.answered => {
                     let end =
                         self.end.get_or_insert_with(|| Box::pin(tokio::time::sleep(answer::END_TIMEOUT)));
-                    return end.poll_unpin(cx).map(|()| None);
+                    return end.poll_unpin(cx).map(|()| Next::End);
                 }
                 Poll::Pending => return Poll::Pending,
             }
@@ -279,6 +371,9 @@ impl Inner {
 
     /// The whole of a JSON answer.
     fn poll_json(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, AnswerError>> {
+        if let Some(halt) = self.request.poll_halted(cx) {
+            return Poll::Ready(Err(AnswerError::Halted(halt)));
+        }
         let Stream::Json(body, buffer) = &mut self.stream else {
             return Poll::Ready(Err(AnswerError::Ended));
         };
@@ -289,23 +384,26 @@ impl Inner {
                 return Poll::Ready(Err(AnswerError::Broken("it is too large".into())));
             }
         }
-        self.answered = true;
-        Poll::Ready(Ok(buffer.split().freeze()))
+        let body = buffer.split().freeze();
+        self.answer();
+        Poll::Ready(Ok(body))
     }
 
     /// Reads on when nobody listens, until the slot is free; false if it is not to be used again.
     pub fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if matches!(self.stream, Stream::Head(_))
-            && ready!(self.poll_head(cx)).is_none_or(|head| head.is_err())
+        if matches!(self.stream, Stream::Head(_)) && !matches!(ready!(self.poll_head(cx)), Head::Response(_))
         {
             return Poll::Ready(false);
         }
         match &self.stream {
             Stream::Json(..) => self.poll_json(cx).map(|answer| answer.is_ok()),
-            Stream::Events(_) | Stream::Resume(_) => {
-                while ready!(self.poll_event(cx)).is_some() {}
-                Poll::Ready(true)
-            }
+            Stream::Events(_) | Stream::Resume(_) => loop {
+                match ready!(self.poll_next(cx)) {
+                    Next::Frame(_) => {}
+                    Next::End => return Poll::Ready(true),
+                    Next::Lost(_) | Next::Halted(_) => return Poll::Ready(false),
+                }
+            },
             Stream::Head(_) | Stream::Other(_) | Stream::Over => Poll::Ready(false),
         }
     }
@@ -321,16 +419,6 @@ impl Inner {
         true
     }
 
-    /// The end of a stream without an answer: the slot can't be trusted, and the client must know.
-    fn fail(&mut self, message: &str) -> Bytes {
-        self.answered = true;
-        self.stream = Stream::Over;
-        self.condemn();
-        let data = serde_json::json!({ "reason": "answer_lost", "executed": "unknown" });
-        let message = format!("{message}; the request may have been executed");
-        sse::encode(&error(Some(&self.request.id), code::SERVER, &message, Some(data)))
-    }
-
     /// What the client gets of an event.
     fn on_event(&mut self, event: Event) -> Option<Bytes> {
         if let Some(id) = event.id {
@@ -340,8 +428,7 @@ impl Inner {
         let data = event.data.filter(|data| !data.is_empty())?;
         match Message::parse(&data) {
             Ok(Message::Response { id, .. }) if id == self.upstream_id => {
-                self.answered = true;
-                self.lease = None;
+                self.answer();
                 Some(sse::encode(&rewrite(&data, &mut [Edit { old: id, new: &self.request.id }])))
             }
             Ok(Message::Notification { method, params }) if method == "notifications/progress" => {
@@ -354,7 +441,7 @@ impl Inner {
                 severity.is_none_or(|severity| self.client.wants(severity)).then(|| sse::encode(&data))
             }
             Ok(Message::Notification { .. }) => Some(sse::encode(&data)),
-            Ok(Message::Request { .. }) if self.bound => Some(sse::encode(&data)),
+            Ok(Message::Request { .. }) if self.ties.own => Some(sse::encode(&data)),
             Ok(Message::Request { id, method, .. }) => {
                 self.refuse(id, &method);
                 None

@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use tokio::time::Instant;
 
-use super::{Gateway, call::no_slot, key};
+use super::{
+    Gateway, key,
+    trouble::{draining, no_slot},
+};
 use crate::{
     config::Config,
     downstream::{
@@ -19,7 +22,7 @@ use crate::{
         self, Message, ProtocolVersion,
         error::{code, result},
     },
-    pool::Key,
+    pool::{Ask, Key},
 };
 
 #[derive(Deserialize)]
@@ -47,6 +50,9 @@ impl Gateway {
                 "this session is initialized already: send initialize without Mcp-Session-Id for a new one";
             return reply::failure(StatusCode::BAD_REQUEST, Some(id), code::INVALID_REQUEST, message);
         }
+        if self.is_draining() {
+            return draining(Some(id));
+        }
         let params: Params<'_> = match serde_json::from_str(params.map_or("null", RawValue::get)) {
             Ok(params) => params,
             Err(error) => {
@@ -73,7 +79,7 @@ impl Gateway {
             Some(session) => session,
             None => {
                 let deadline = Instant::now() + config.settings.timeout;
-                match self.pool.checkout(&key, deadline, false).await {
+                match self.pool.checkout(&key, Ask::default(), deadline).await {
                     Ok(lease) => {
                         let session = Arc::clone(lease.session());
                         lease.unused();

@@ -12,14 +12,19 @@ pub const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// Waits for the answer, then lets go of the slot. Without an answer within `grace` the request is cancelled and the
 /// slot closed.
 pub(super) async fn run(mut inner: Inner, grace: Duration) {
-    if tokio::time::timeout(grace, finish(&mut inner)).await.is_ok() {
+    see_off(&mut inner, grace).await;
+    inner.forget();
+}
+
+async fn see_off(inner: &mut Inner, grace: Duration) {
+    if tokio::time::timeout(grace, finish(inner)).await.is_ok() {
         return;
     }
     let session = std::sync::Arc::clone(&inner.request.session);
     let cancel = cancelled(inner.request.upstream_id, "the client disconnected");
     tokio::spawn(async move { session.notify(cancel).await });
     inner.condemn();
-    let _ = tokio::time::timeout(CANCEL_GRACE, finish(&mut inner)).await;
+    let _ = tokio::time::timeout(CANCEL_GRACE, finish(inner)).await;
 }
 
 /// A cancel of one request.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{Gateway, linger::CANCEL_GRACE};
 use crate::{
     downstream::{
-        client::ClientSession,
+        client::{ClientSession, Halt},
         reply::{self, Reply},
     },
     mcp::{
@@ -62,6 +62,6 @@ fn cancel(client: &Arc<ClientSession>, body: &Bytes, params: Option<&RawValue>) 
             tracing::debug!(%error, "a cancel did not reach the upstream");
         }
         tokio::time::sleep(CANCEL_GRACE).await;
-        request.give_up();
+        request.halt(Halt::Cancelled);
     });
 }

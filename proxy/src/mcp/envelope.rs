@@ -133,6 +133,12 @@ pub struct Params<'a> {
     /// In `logging/setLevel` and `notifications/message`.
     #[serde(borrow, default)]
     pub level: Option<Cow<'a, str>>,
+    /// In `tools/call`.
+    #[serde(borrow, default)]
+    pub name: Option<Cow<'a, str>>,
+    /// In `resources/read` and `resources/subscribe`.
+    #[serde(borrow, default)]
+    pub uri: Option<Cow<'a, str>>,
     /// In `notifications/cancelled`.
     #[serde(borrow, default, rename = "requestId", deserialize_with = "raw")]
     pub request_id: Option<&'a RawValue>,

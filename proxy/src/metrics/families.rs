@@ -7,15 +7,41 @@ use prometheus::proto::{
 use super::Requests;
 use crate::{
     config::Config,
-    pool::{
-        Snapshot,
-        stats::{self, WAIT_BUCKETS},
-    },
+    pool::{CloseReason, EndpointInfo, PinReason, Snapshot, stats},
 };
 
 /// Every family of the pool.
-pub(super) fn of(config: &Config, now: &Snapshot, clients: usize, requests: &Requests) -> Vec<MetricFamily> {
+pub(super) fn of(
+    config: &Config,
+    now: &Snapshot,
+    endpoints: &[(String, EndpointInfo)],
+    clients: usize,
+    requests: &Requests,
+) -> Vec<MetricFamily> {
     let maker = Maker { server_id: &config.server_id };
+    let mut all = gauges(&maker, config, now, clients);
+    all.extend(counters(&maker, now, requests));
+    all.extend(of_endpoints(&maker, endpoints));
+    all.push(maker.histograms(
+        "mcpgateway_pool_acquire_wait_seconds",
+        "Time from a request's turn to ask until it has a session.",
+        &now.counters.wait,
+    ));
+    all.push(maker.histograms(
+        "mcpgateway_pool_call_seconds",
+        "Time from sending a request to its answer.",
+        &now.counters.call,
+    ));
+    all.push(family(
+        "mcpgateway_pool_session_age_seconds",
+        "Ages of the pool's sessions.",
+        MetricType::SUMMARY,
+        vec![maker.ages(now)],
+    ));
+    all
+}
+
+fn gauges(maker: &Maker<'_>, config: &Config, now: &Snapshot, clients: usize) -> Vec<MetricFamily> {
     let limits = config.limits();
     let by_status = [("active", now.active), ("available", now.available), ("unhealthy", now.unhealthy)];
     let sessions = |name, help| {
@@ -23,15 +49,13 @@ pub(super) fn of(config: &Config, now: &Snapshot, clients: usize, requests: &Req
             by_status.iter().map(|(status, count)| maker.gauge(&[("status", status)], *count as f64));
         family(name, help, MetricType::GAUGE, metrics.collect())
     };
-    let gauge = |name, help, value: usize| {
-        family(name, help, MetricType::GAUGE, vec![maker.gauge(&[], value as f64)])
-    };
-    let counter =
-        |name, help, value: u64| family(name, help, MetricType::COUNTER, vec![maker.counter(&[], value)]);
-    let count = now.counters;
+    let one = |name, help, value: f64| family(name, help, MetricType::GAUGE, vec![maker.gauge(&[], value)]);
+    let gauge = |name, help, value: usize| one(name, help, value as f64);
     let sizes = [("min", limits.min), ("max", limits.max)];
     let sizes = sizes.iter().map(|(bound, size)| maker.gauge(&[("bound", bound)], *size as f64));
-    let classes = requests.by_class().map(|(class, count)| maker.counter(&[("code", class)], count));
+    let pinned = PinReason::ALL.iter().zip(now.pinned);
+    let pinned =
+        pinned.map(|(reason, count)| maker.gauge(&[("reason", reason.as_str())], count as f64)).collect();
     vec![
         sessions("mcpgateway_pool_sessions_total", "Sessions of the pool by status (a gauge)."),
         sessions("mcpgateway_pool_sessions", "Sessions of the pool by status."),
@@ -41,52 +65,110 @@ pub(super) fn of(config: &Config, now: &Snapshot, clients: usize, requests: &Req
             now.direct,
         ),
         gauge("mcpgateway_pool_initializing_sessions", "Sessions that are being opened.", now.initializing),
+        gauge(
+            "mcpgateway_pool_unchecked_sessions",
+            "Idle sessions that are checked before their next use.",
+            now.needs_check,
+        ),
+        family(
+            "mcpgateway_pool_pinned_sessions",
+            "Sessions that serve one client only since it left something in them.",
+            MetricType::GAUGE,
+            pinned,
+        ),
+        gauge("mcpgateway_pool_bound_keys", "Affinity keys that are bound to a session.", now.bound_keys),
         gauge("mcpgateway_pool_leases", "Requests that hold a session.", now.leases),
         gauge("mcpgateway_pool_waiters", "Requests that wait for a session.", now.waiting),
+        one(
+            "mcpgateway_pool_longest_wait_seconds",
+            "How long the request that waits longest has waited.",
+            now.longest_wait.as_secs_f64(),
+        ),
         gauge("mcpgateway_pool_client_sessions", "Client sessions that this replica knows.", clients),
+        gauge(
+            "mcpgateway_pool_draining",
+            "1 while the pool takes no new work, else 0.",
+            usize::from(now.draining),
+        ),
         family(
             "mcpgateway_pool_size",
             "Configured bounds of the pool's size.",
             MetricType::GAUGE,
             sizes.collect(),
         ),
-        counter("mcpgateway_pool_acquisitions_total", "Sessions handed to requests.", count.acquisitions),
-        counter("mcpgateway_pool_releases_total", "Sessions given back by requests.", count.releases),
-        counter(
-            "mcpgateway_pool_timeouts_total",
-            "Requests that waited for a session in vain.",
-            count.timeouts,
+    ]
+}
+
+fn counters(maker: &Maker<'_>, now: &Snapshot, requests: &Requests) -> Vec<MetricFamily> {
+    let count = &now.counters;
+    let plain = [
+        ("acquisitions", "Sessions handed to requests.", count.acquisitions),
+        ("releases", "Sessions given back by requests.", count.releases),
+        ("timeouts", "Requests that waited for a session in vain.", count.timeouts),
+        ("refusals", "Requests refused at once.", count.refusals),
+        ("creates", "Sessions opened.", count.creates),
+        ("destroys", "Sessions closed or lost.", count.destroys),
+        ("direct_creates", "Sessions opened outside the pool.", count.direct_creates),
+        ("direct_destroys", "Sessions outside the pool that were closed or lost.", count.direct_destroys),
+        ("connect_failures", "Sessions that could not be opened.", count.connect_failures),
+        (
+            "recycle_deferrals",
+            "Sessions that were due for recycling and stayed for the keys bound to them.",
+            count.deferrals,
         ),
-        counter("mcpgateway_pool_refusals_total", "Requests refused since too many waited.", count.refusals),
-        counter("mcpgateway_pool_creates_total", "Sessions opened.", count.creates),
-        counter("mcpgateway_pool_destroys_total", "Sessions closed or lost.", count.destroys),
-        counter(
-            "mcpgateway_pool_connect_failures_total",
-            "Sessions that could not be opened.",
-            count.connect_failures,
+        ("resets", "Resets of the pool.", now.epoch),
+        ("repeats", "Requests that were sent a second time after a loss.", requests.repeats()),
+        (
+            "state_losses",
+            "Clients that were told that their state in a session is gone.",
+            requests.state_losses(),
         ),
-        counter(
-            "mcpgateway_pool_foreign_tokens_total",
-            "Session ids that came with another principal's credential.",
-            requests.foreign(),
+        ("drain_aborts", "Requests that a drain's deadline ended.", requests.drain_aborts()),
+        ("foreign_tokens", "Session ids that came with another principal's credential.", requests.foreign()),
+    ];
+    let plain = plain.into_iter().map(|(name, help, value)| {
+        let name = format!("mcpgateway_pool_{name}_total");
+        family(&name, help, MetricType::COUNTER, vec![maker.counter(&[], value)])
+    });
+    let closed = CloseReason::ALL.iter().zip(count.closed);
+    let closed = closed.map(|(reason, count)| maker.counter(&[("reason", reason.as_str())], count));
+    let pins = PinReason::ALL.iter().zip(count.pins);
+    let pins = pins.map(|(reason, count)| maker.counter(&[("reason", reason.as_str())], count));
+    let classes = requests.by_class().map(|(class, count)| maker.counter(&[("code", class)], count));
+    let mut all: Vec<_> = plain.collect();
+    let mut labelled = |name, help, metrics| all.push(family(name, help, MetricType::COUNTER, metrics));
+    labelled(
+        "mcpgateway_pool_closed_sessions_total",
+        "Sessions closed or lost, by reason.",
+        closed.collect(),
+    );
+    labelled("mcpgateway_pool_pins_total", "Clients that were pinned to a session.", pins.collect());
+    labelled("mcpgateway_pool_requests_total", "HTTP requests by answer.", classes.collect());
+    all
+}
+
+fn of_endpoints(maker: &Maker<'_>, endpoints: &[(String, EndpointInfo)]) -> Vec<MetricFamily> {
+    let each = |name, help, value: &dyn Fn(&EndpointInfo) -> f64| {
+        let metrics =
+            endpoints.iter().map(|(label, info)| maker.gauge(&[("endpoint", label)], value(info))).collect();
+        family(name, help, MetricType::GAUGE, metrics)
+    };
+    vec![
+        each("mcpgateway_pool_endpoint_sessions", "Sessions to each address of the server.", &|info| {
+            info.slots as f64
+        }),
+        each("mcpgateway_pool_endpoint_leases", "Requests that each address works on.", &|info| {
+            info.leases as f64
+        }),
+        each(
+            "mcpgateway_pool_endpoint_call_seconds",
+            "Time that a call to each address is expected to take (peak EWMA).",
+            &|info| info.latency,
         ),
-        family(
-            "mcpgateway_pool_requests_total",
-            "HTTP requests by answer.",
-            MetricType::COUNTER,
-            classes.collect(),
-        ),
-        family(
-            "mcpgateway_pool_acquire_wait_seconds",
-            "Time from a request's turn to ask until it has a session.",
-            MetricType::HISTOGRAM,
-            vec![maker.histogram(&now.wait)],
-        ),
-        family(
-            "mcpgateway_pool_session_age_seconds",
-            "Ages of the pool's sessions.",
-            MetricType::SUMMARY,
-            vec![maker.ages(now)],
+        each(
+            "mcpgateway_pool_endpoint_available",
+            "1 while an address gets requests; 0 while it is left alone after failures.",
+            &|info| f64::from(u8::from(matches!(info.state, "active" | "recovering"))),
         ),
     ]
 }
@@ -125,15 +207,19 @@ impl Maker<'_> {
         metric
     }
 
+    fn histograms(&self, name: &str, help: &str, values: &stats::Histogram) -> MetricFamily {
+        family(name, help, MetricType::HISTOGRAM, vec![self.histogram(values)])
+    }
+
     fn histogram(&self, values: &stats::Histogram) -> Metric {
-        let bucket = |(count, bound): (&u64, f64)| {
+        let bucket = |(bound, count): (f64, u64)| {
             let mut bucket = Bucket::default();
-            bucket.set_cumulative_count(*count);
+            bucket.set_cumulative_count(count);
             bucket.set_upper_bound(bound);
             bucket
         };
         let mut histogram = Histogram::default();
-        histogram.set_bucket(values.buckets.iter().zip(WAIT_BUCKETS).map(bucket).collect());
+        histogram.set_bucket(values.buckets().map(bucket).collect());
         histogram.set_sample_count(values.count);
         histogram.set_sample_sum(values.sum);
         let mut metric = self.metric(&[]);

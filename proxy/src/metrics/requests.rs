@@ -9,6 +9,9 @@ use hyper::StatusCode;
 pub struct Requests {
     classes: [AtomicU64; 6],
     foreign: AtomicU64,
+    repeats: AtomicU64,
+    state_losses: AtomicU64,
+    drain_aborts: AtomicU64,
 }
 
 impl Requests {
@@ -34,5 +37,35 @@ impl Requests {
     /// Session ids that came with another principal's credential.
     pub fn foreign(&self) -> u64 {
         self.foreign.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request that is sent a second time.
+    pub fn count_repeat(&self) {
+        self.repeats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that were sent a second time.
+    pub fn repeats(&self) -> u64 {
+        self.repeats.load(Ordering::Relaxed)
+    }
+
+    /// Counts a client that is told that its state in a session is gone.
+    pub fn count_state_loss(&self) {
+        self.state_losses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Clients that were told that their state in a session is gone.
+    pub fn state_losses(&self) -> u64 {
+        self.state_losses.load(Ordering::Relaxed)
+    }
+
+    /// Counts requests that a drain's deadline ended.
+    pub fn count_drain_aborts(&self, count: usize) {
+        self.drain_aborts.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Requests that a drain's deadline ended.
+    pub fn drain_aborts(&self) -> u64 {
+        self.drain_aborts.load(Ordering::Relaxed)
     }
 }

@@ -1,11 +1,11 @@
 //! The right to use a slot for one request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Connector,
     shared::Shared,
-    state::{CloseReason, SlotId},
+    state::{CloseReason, Ending, PinReason, SlotId},
 };
 
 /// A guard: dropping it, in whatever way, gives the slot back.
@@ -14,12 +14,12 @@ pub struct Lease<C: Connector> {
     session: Arc<C::Session>,
     slot: SlotId,
     check: bool,
-    discard: Option<CloseReason>,
+    ending: Ending,
 }
 
 impl<C: Connector> Lease<C> {
     pub(super) fn new(shared: Arc<Shared<C>>, session: Arc<C::Session>, slot: SlotId, check: bool) -> Self {
-        Self { shared, session, slot, check, discard: None }
+        Self { shared, session, slot, check, ending: Ending::default() }
     }
 
     /// The slot's session.
@@ -34,18 +34,39 @@ impl<C: Connector> Lease<C> {
 
     /// Ends the lease and the slot with it.
     pub fn discard(mut self, reason: CloseReason) {
-        self.discard = Some(reason);
+        self.condemn(reason);
     }
 
     /// Has the slot closed when the lease ends.
     pub fn condemn(&mut self, reason: CloseReason) {
-        self.discard = Some(reason);
+        self.ending.discard = Some(reason);
+    }
+
+    /// Notes that the request was answered, `took` after it was sent.
+    pub fn answered(&mut self, took: Duration) {
+        self.ending.took = Some(took);
+    }
+
+    /// Notes that the endpoint failed: it broke the connection, or answered that it can't serve.
+    pub fn failed(&mut self) {
+        self.ending.failed = true;
     }
 
     /// The server lost the session: the slot is closed, and its endpoint's other slots are checked before use.
     pub fn lost(mut self) {
-        self.discard = Some(CloseReason::Lost);
-        self.shared.suspect(self.session.as_ref());
+        self.condemn(CloseReason::Lost);
+        self.shared.suspect(self.slot);
+    }
+
+    /// Something is wrong at the endpoint: its slots, this one too, are checked before their next use.
+    pub fn doubted(self) {
+        self.shared.suspect(self.slot);
+    }
+
+    /// Makes the slot one client's own, for which `key` is bound. False if the slot is to be closed already, or that client
+    /// has a slot of its own.
+    pub fn pin(&self, key: &C::Key, reason: PinReason) -> bool {
+        self.shared.pin(self.slot, key, reason)
     }
 
     /// Ends a lease that sent nothing: it does not count as a request of the slot.
@@ -64,6 +85,6 @@ impl<C: Connector> Lease<C> {
 
 impl<C: Connector> Drop for Lease<C> {
     fn drop(&mut self) {
-        self.shared.release(self.slot, self.discard);
+        self.shared.release(self.slot, self.ending);
     }
 }

@@ -13,6 +13,8 @@ pub struct Limits {
     pub min: usize,
     /// Most slots, over all keys; direct ones are not counted.
     pub max: usize,
+    /// Most slots of one principal.
+    pub max_per_principal: Option<usize>,
     /// Most direct slots.
     pub max_direct: usize,
     /// Requests that a slot carries at once.
@@ -29,4 +31,13 @@ pub struct Limits {
     pub check_after: Option<Duration>,
     /// Quiet time after which a session is pinged, idle or not; none: never.
     pub keepalive: Option<Duration>,
+    /// Age at which a slot is replaced although affinity keys are bound to it.
+    pub sticky_max_age: Duration,
+}
+
+impl Limits {
+    /// How long an affinity key may be idle before its slot may be recycled in spite of it.
+    pub fn binding_idle(&self) -> Duration {
+        self.recycle.unwrap_or(self.sticky_max_age)
+    }
 }

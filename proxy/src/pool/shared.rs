@@ -1,7 +1,8 @@
 //! The pool's lock, and the carrying out of what its state decides.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use foldhash::{HashMap, HashMapExt};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -11,8 +12,11 @@ use super::{
     lease::Lease,
     limits::Limits,
     slot_task,
-    state::{Acquired, Action, CloseReason, Failure, Grant, SlotId, State, WaiterId},
-    stats::{SlotInfo, Snapshot},
+    state::{
+        Acquired, Action, Ask, CloseReason, Ending, EndpointId, Failure, Grant, PinReason, SlotId, State,
+        WaiterId,
+    },
+    stats::{EndpointInfo, SlotInfo, Snapshot},
 };
 
 /// How long closing a session may take.
@@ -38,7 +42,15 @@ struct Inner<C: Connector> {
 /// What is left to do without the lock.
 enum Deed<C: Connector> {
     Answer(oneshot::Sender<Answer<C>>, Answer<C>),
-    Spawn(SlotId, C::Key, CancellationToken),
+    Spawn(Opening<C::Key>),
+}
+
+/// A slot whose session is to be opened.
+pub(super) struct Opening<K> {
+    pub slot: SlotId,
+    pub key: K,
+    pub endpoint: EndpointId,
+    pub close: CancellationToken,
 }
 
 /// What an acquire came to, with the means to go on.
@@ -49,7 +61,7 @@ pub(super) enum Turn<C: Connector> {
 
 impl<C: Connector> Shared<C> {
     pub fn new(connector: C, limits: Limits, warm: Option<C::Key>) -> Self {
-        let state = State::new(limits, warm);
+        let state = State::new(limits, warm, &connector.endpoints(), fastrand::u64(..));
         Self {
             connector,
             inner: Mutex::new(Inner { state, live: HashMap::new(), waiters: HashMap::new() }),
@@ -59,14 +71,10 @@ impl<C: Connector> Shared<C> {
     }
 
     /// A lease, or a place in the queue whose channel is known before any grant can be made.
-    pub fn acquire(
-        self: &Arc<Self>,
-        key: &C::Key,
-        existing: bool,
-    ) -> Result<Turn<C>, CheckoutError<C::Error>> {
+    pub fn acquire(self: &Arc<Self>, key: &C::Key, ask: Ask) -> Result<Turn<C>, CheckoutError<C::Error>> {
         let mut actions = Vec::new();
         let mut inner = self.inner.lock();
-        let turn = match inner.state.acquire(key, existing, Instant::now(), &mut actions) {
+        let turn = match inner.state.acquire(key, ask, Instant::now(), &mut actions) {
             Ok(Acquired::Slot(grant)) => inner
                 .lease(self, grant)
                 .map(Turn::Lease)
@@ -100,34 +108,37 @@ impl<C: Connector> Shared<C> {
             match deed {
                 // A waiter that is gone drops the lease, which gives it to the next one.
                 Deed::Answer(sender, answer) => drop(sender.send(answer)),
-                Deed::Spawn(slot, key, close) => {
-                    self.tasks.spawn(slot_task::run(Arc::clone(self), slot, key, close));
+                Deed::Spawn(opening) => {
+                    self.tasks.spawn(slot_task::run(Arc::clone(self), opening));
                 }
             }
         }
     }
 
     /// Gives up a place in the queue, unless its answer is on the way.
-    pub fn forget(&self, waiter: WaiterId) {
+    pub fn forget(&self, key: &C::Key, waiter: WaiterId) {
         let mut inner = self.inner.lock();
         if inner.waiters.remove(&waiter).is_some() {
-            inner.state.forget(waiter);
+            inner.state.forget(key, waiter);
         }
     }
 
-    pub fn timed_out(&self) -> CheckoutError<C::Error> {
+    pub fn timed_out(&self, key: &C::Key) -> CheckoutError<C::Error> {
         let mut inner = self.inner.lock();
         inner.state.counters.timeouts += 1;
-        let (size, limit, waiters) = inner.state.pressure();
-        CheckoutError::Timeout { size, limit, waiters }
+        CheckoutError::Timeout(inner.state.pressure(key))
     }
 
-    pub fn observe_wait(&self, wait: Duration) {
-        self.inner.lock().state.wait.observe(wait);
+    pub fn release(self: &Arc<Self>, slot: SlotId, ending: Ending) {
+        self.update(|state, now, actions| state.release(slot, ending, now, actions));
     }
 
-    pub fn release(self: &Arc<Self>, slot: SlotId, discard: Option<CloseReason>) {
-        self.update(|state, now, actions| state.release(slot, discard, now, actions));
+    pub fn rename(&self, old: &C::Key, new: &C::Key) -> bool {
+        self.inner.lock().state.rename(old, new, Instant::now())
+    }
+
+    pub fn pin(&self, slot: SlotId, key: &C::Key, reason: PinReason) -> bool {
+        self.inner.lock().state.pin(slot, key, reason, Instant::now())
     }
 
     pub fn checked(&self, slot: SlotId) {
@@ -139,15 +150,9 @@ impl<C: Connector> Shared<C> {
         self.inner.lock().state.uncount(slot);
     }
 
-    /// Has every slot on the session's endpoint checked before its next use.
-    pub fn suspect(&self, lost: &C::Session) {
-        let mut inner = self.inner.lock();
-        let Inner { state, live, .. } = &mut *inner;
-        let endpoint = lost.endpoint();
-        state.suspect(|id| {
-            let session = live.get(&id).and_then(|live| live.session.as_ref());
-            session.is_some_and(|session| session.endpoint() == endpoint)
-        });
+    /// Has every slot on the slot's endpoint checked before its next use.
+    pub fn suspect(&self, lost: SlotId) {
+        self.inner.lock().state.suspect(lost);
     }
 
     /// The slot's task has opened its session.
@@ -203,6 +208,10 @@ impl<C: Connector> Shared<C> {
         slots
     }
 
+    pub fn endpoints(&self) -> Vec<(EndpointId, EndpointInfo)> {
+        self.inner.lock().state.endpoints(Instant::now())
+    }
+
     pub fn peek(&self, key: &C::Key) -> Option<Arc<C::Session>> {
         let inner = self.inner.lock();
         let slot = inner.state.peek(key)?;
@@ -247,10 +256,10 @@ impl<C: Connector> Inner<C> {
             Action::Fail(waiter, failure) => {
                 Some(Deed::Answer(self.waiters.remove(&waiter)?, Err(failure.into())))
             }
-            Action::Open(slot, key) => {
+            Action::Open(slot, key, endpoint) => {
                 let close = CancellationToken::new();
                 self.live.insert(slot, Live { session: None, close: close.clone() });
-                Some(Deed::Spawn(slot, key, close))
+                Some(Deed::Spawn(Opening { slot, key, endpoint, close }))
             }
             Action::Close(slot) => {
                 self.live.get(&slot)?.close.cancel();

@@ -1,13 +1,13 @@
 //! The one task that owns a slot's session from opening to closing.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Connector, Session,
-    shared::{CLOSE_TIMEOUT, Shared},
+    ConnectFailure, Connector, Session,
+    shared::{CLOSE_TIMEOUT, Opening, Shared},
     state::{CloseReason, SlotId},
 };
 
@@ -20,16 +20,20 @@ const UNUSED_KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long a keepalive ping may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn run<C: Connector>(
-    shared: Arc<Shared<C>>,
-    slot: SlotId,
-    key: C::Key,
-    close: CancellationToken,
-) {
+pub(super) async fn run<C: Connector>(shared: Arc<Shared<C>>, opening: Opening<C::Key>) {
+    let Opening { slot, key, endpoint, close } = opening;
+    let mut connecting = pin!(shared.connector.connect(&key, endpoint));
     let connected = tokio::select! {
-        connected = shared.connector.connect(&key) => connected,
+        connected = &mut connecting => connected,
         () = close.cancelled() => {
-            shared.ended(slot, |state, _, _| state.open_cancelled(slot));
+            // A session that the server has begun is ended, not left behind.
+            let closing = async {
+                if let Ok(session) = connecting.await {
+                    session.close().await;
+                }
+            };
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+            shared.ended(slot, |state, now, actions| state.open_cancelled(slot, now, actions));
             return;
         }
     };
@@ -37,7 +41,10 @@ pub(super) async fn run<C: Connector>(
         Ok(session) => Arc::new(session),
         Err(error) => {
             let pause = PAUSE.mul_f64(0.75 + 0.5 * fastrand::f64());
-            shared.ended(slot, |state, now, actions| state.open_failed(slot, error, pause, now, actions));
+            let of_endpoint = error.is_of_endpoint();
+            shared.ended(slot, |state, now, actions| {
+                state.open_failed(slot, error, of_endpoint, pause, now, actions);
+            });
             return;
         }
     };

@@ -3,30 +3,42 @@
 //! Methods take the clock, do no I/O, and push what is to be done onto a list of [`Action`]s, which the caller
 //! carries out after it has let go of its lock.
 
+mod bindings;
 mod bucket;
+mod buckets;
+mod close;
+mod endpoints;
+mod lifecycle;
 mod maintain;
+mod open;
+mod pick;
+mod report;
 mod slot;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
+use foldhash::{HashMap, HashMapExt};
 use tokio::time::Instant;
 
-use self::{bucket::Bucket, slot::Slot};
 pub use self::{
     bucket::WaiterId,
-    slot::{CloseReason, SlotId},
+    endpoints::{EndpointId, EndpointSpec},
+    slot::{CloseReason, PinReason, SlotId},
+};
+use self::{
+    bucket::{BucketId, Waiter},
+    buckets::Buckets,
+    endpoints::Endpoints,
+    slot::{Phase, Slot},
 };
 use super::{
-    key::Key,
+    key::{Key, Principal},
     limits::Limits,
-    stats::{Counters, Histogram},
+    stats::Counters,
 };
-use crate::strategy::Candidate;
-
-/// Sessions that are opened at the same time: more would be a herd on a server that just came up.
-const MAX_OPENING: usize = 8;
+use crate::strategy::Affinity;
 
 /// What the pool has to do.
 #[derive(Debug, PartialEq)]
@@ -36,9 +48,20 @@ pub enum Action<K, E> {
     /// Give the waiter an error.
     Fail(WaiterId, Failure<E>),
     /// Start the task that opens and owns the slot.
-    Open(SlotId, K),
+    Open(SlotId, K, EndpointId),
     /// Tell the slot's task to end; no lease is out.
     Close(SlotId),
+}
+
+type Actions<K, E> = Vec<Action<K, E>>;
+
+/// What a request asks for beside its key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// A bound key has had its slot: it gets that one or [`Refusal::Lost`], never a new one.
+    pub existing: bool,
+    /// What the request is kept on one slot by, under Sticky.
+    pub affinity: Option<Affinity>,
 }
 
 /// A lease that the state has counted.
@@ -48,6 +71,17 @@ pub struct Grant {
     pub slot: SlotId,
     /// Whether the session is to be checked before it is used.
     pub check: bool,
+}
+
+/// How a lease ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Ending {
+    /// The slot is not to be used again.
+    pub discard: Option<CloseReason>,
+    /// Time from sending the request to its answer.
+    pub took: Option<Duration>,
+    /// The endpoint broke the connection or answered that it can't serve.
+    pub failed: bool,
 }
 
 /// What an acquire came to.
@@ -77,9 +111,15 @@ pub enum Refusal {
     /// As many direct sessions are open as may.
     #[error("too many direct sessions are open")]
     DirectFull,
-    /// The bound slot, and with it the client's state in the server, is gone.
+    /// The server has no address.
+    #[error("the server has no address")]
+    NoEndpoint,
+    /// The slot that held the client's state in the server is gone.
     #[error("the session that held this client's state is gone")]
     Lost,
+    /// The pool is drained, or being drained.
+    #[error("the pool is being drained")]
+    Draining,
     /// The pool is shutting down.
     #[error("the pool is shutting down")]
     Closed,
@@ -90,41 +130,49 @@ pub enum Refusal {
 pub struct State<K, E> {
     limits: Limits,
     warm: Option<K>,
-    slots: HashMap<SlotId, Slot<K>>,
-    buckets: HashMap<K, Bucket<E>>,
+    slots: HashMap<SlotId, Slot>,
+    buckets: Buckets<K, E>,
+    endpoints: Endpoints<E>,
+    principals: HashMap<Principal, usize>,
     next_slot: SlotId,
     next_waiter: WaiterId,
+    releases: u64,
     waiting: usize,
     pooled: usize,
     direct: usize,
-    opening: usize,
     leases: usize,
+    epoch: u64,
+    /// When a drain closes what is left; none while the pool takes work.
+    drain: Option<Instant>,
     closed: bool,
     last_error: Option<E>,
     pub(super) counters: Counters,
-    pub(super) wait: Histogram,
 }
 
-type Actions<K, E> = Vec<Action<K, E>>;
-
 impl<K: Key, E: Clone> State<K, E> {
-    pub fn new(limits: Limits, warm: Option<K>) -> Self {
+    /// An empty pool. The seed decides between endpoints where chance does.
+    pub fn new(limits: Limits, warm: Option<K>, endpoints: &[EndpointSpec], seed: u64) -> Self {
+        let mut known = Endpoints::new(seed);
+        known.configure(endpoints);
         Self {
             limits,
             warm,
             slots: HashMap::new(),
-            buckets: HashMap::new(),
+            buckets: Buckets::new(),
+            endpoints: known,
+            principals: HashMap::new(),
             next_slot: 1,
             next_waiter: 1,
+            releases: 0,
             waiting: 0,
             pooled: 0,
             direct: 0,
-            opening: 0,
             leases: 0,
+            epoch: 0,
+            drain: None,
             closed: false,
             last_error: None,
             counters: Counters::default(),
-            wait: Histogram::default(),
         }
     }
 
@@ -132,157 +180,124 @@ impl<K: Key, E: Clone> State<K, E> {
         &self.limits
     }
 
+    /// Why the server can't be reached; none while it can.
     pub fn last_error(&self) -> Option<&E> {
         self.last_error.as_ref()
     }
 
-    /// Gives a slot of `key`, or a place in its queue. With `existing`, a bound key gets no new slot.
+    /// Gives a slot of `key`, or a place in its queue.
     pub fn acquire(
         &mut self,
         key: &K,
-        existing: bool,
+        ask: Ask,
         now: Instant,
         actions: &mut Actions<K, E>,
     ) -> Result<Acquired, Failure<E>> {
         if self.closed {
             return Err(Failure::Refused(Refusal::Closed));
         }
-        if !self.buckets.contains_key(key) {
-            self.buckets.insert(key.clone(), Bucket::new(self.limits.strategy, now));
-        }
-        let bucket = self.bucket(key);
+        let at = self.buckets.find_or_make(key, self.limits.strategy, now);
+        let bucket = &mut self.buckets[at];
         bucket.used = now;
-        if bucket.waiters.is_empty()
-            && let Some(grant) = self.take(key, now, actions)
+        if let Some(affinity) = ask.affinity
+            && bucket.bindings.take_lost(affinity)
         {
-            return Ok(Acquired::Slot(grant));
-        }
-        if existing && key.is_bound() && !self.has_slot(key) {
             return Err(Failure::Refused(Refusal::Lost));
         }
-        if !self.has_slot(key)
-            && let Some(error) = self.bucket(key).backing_off(now)
+        let in_line = !bucket.waiters.is_empty();
+        let bound = bucket.bound;
+        if self.drain.is_some() && !self.has_pinned(at) {
+            self.counters.refusals += 1;
+            return Err(Failure::Refused(Refusal::Draining));
+        }
+        // A free slot that nobody in the queue may have, can only be the asker's own.
+        if (!in_line || ask.affinity.is_some())
+            && let Some(grant) = self.take(at, ask.affinity, now, actions)
         {
-            return Err(Failure::Connect(error));
+            self.counters.wait.observe(Duration::ZERO);
+            return Ok(Acquired::Slot(grant));
+        }
+        let has_slot = self.has_slot(at);
+        if ask.existing && bound && !has_slot {
+            return Err(Failure::Refused(Refusal::Lost));
+        }
+        if !has_slot && let Some(failure) = self.refusing(at, now) {
+            return Err(failure);
         }
         if self.waiting >= self.limits.max_waiters {
             self.counters.refusals += 1;
             return Err(Failure::Refused(Refusal::QueueFull));
         }
-        if key.is_direct() && !self.has_slot(key) && self.direct >= self.limits.max_direct {
+        let bucket = &mut self.buckets[at];
+        if bucket.direct && !has_slot && self.direct >= self.limits.max_direct {
             self.counters.refusals += 1;
             return Err(Failure::Refused(Refusal::DirectFull));
         }
-        let waiter = self.next_waiter;
+        let id = self.next_waiter;
         self.next_waiter += 1;
         self.waiting += 1;
-        self.bucket(key).waiters.push_back(waiter);
-        self.open_for(key, now, actions);
-        Ok(Acquired::Wait(waiter))
+        bucket.waiters.push_back(Waiter { id, affinity: ask.affinity, since: now });
+        self.open_for(at, now, actions);
+        Ok(Acquired::Wait(id))
     }
 
     /// Takes a waiter out of its queue; false if it was granted or failed already.
-    pub fn forget(&mut self, waiter: WaiterId) -> bool {
-        let found = self.buckets.values_mut().any(|bucket| {
-            let place = bucket.waiters.iter().position(|&w| w == waiter);
-            place.map(|index| bucket.waiters.remove(index)).is_some()
-        });
-        self.waiting -= usize::from(found);
-        found
+    pub fn forget(&mut self, key: &K, waiter: WaiterId) -> bool {
+        let Some(at) = self.buckets.find(key) else { return false };
+        let waiters = &mut self.buckets[at].waiters;
+        let found = waiters.binary_search_by_key(&waiter, |waiter| waiter.id);
+        if let Ok(place) = found {
+            waiters.remove(place);
+            self.waiting -= 1;
+        }
+        found.is_ok()
     }
 
-    /// Ends a lease. With `discard` the slot is not to be used again.
-    pub fn release(
-        &mut self,
-        slot_id: SlotId,
-        discard: Option<CloseReason>,
-        now: Instant,
-        actions: &mut Actions<K, E>,
-    ) {
+    /// Ends a lease.
+    pub fn release(&mut self, slot_id: SlotId, ending: Ending, now: Instant, actions: &mut Actions<K, E>) {
         self.counters.releases += 1;
         self.leases -= 1;
-        let over = self.pooled > self.limits.max;
+        self.releases += 1;
         let Some(slot) = self.slots.get_mut(&slot_id) else {
             debug_assert!(false, "a lease of a slot that is gone");
             return;
         };
         slot.leases -= 1;
         slot.idle_since = now;
-        slot.doomed = slot.doomed.or(discard);
-        if slot.doomed.is_none() && !slot.key.is_bound() {
-            slot.doomed = slot.worn(&self.limits, now).or(over.then_some(CloseReason::OverMax));
+        slot.released = self.releases;
+        slot.doomed = slot.doomed.or(ending.discard);
+        let (at, endpoint) = (slot.bucket, slot.endpoint);
+        if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
+            endpoint.leases -= 1;
         }
-        let (key, idle, doomed) = (slot.key.clone(), slot.leases == 0, slot.doomed);
-        match doomed {
-            Some(reason) => {
-                if idle {
-                    self.start_close(slot_id, reason, actions);
-                }
-                if key.is_bound() {
-                    self.fail_waiters(&key, &Failure::Refused(Refusal::Lost), actions);
-                }
-            }
-            None => {
-                self.serve(&key, now, actions);
-                if self.waiting > 0 {
-                    self.make_room(&key, now, actions);
-                }
-            }
+        if let Some(took) = ending.took {
+            self.counters.call.observe(took);
+            self.counters.call_squared += took.as_secs_f64().powi(2);
         }
-    }
-
-    /// The slot's session is open.
-    pub fn opened(&mut self, slot_id: SlotId, jitter: f64, now: Instant, actions: &mut Actions<K, E>) {
-        let Some(slot) = self.slots.get_mut(&slot_id) else { return };
-        slot.open(jitter, now);
-        self.opening -= 1;
-        self.last_error = None;
-        let (key, direct, doomed) = (slot.key.clone(), slot.key.is_direct(), slot.doomed);
-        self.counters.creates += u64::from(!direct);
-        self.bucket(&key).backoff = None;
+        if ending.failed || ending.took.is_some() {
+            self.endpoints.called(endpoint, ending.took, ending.failed, now);
+        }
+        self.wear(slot_id, now);
+        let Some(slot) = self.slots.get(&slot_id) else { return };
+        let (idle, doomed) = (slot.leases == 0, slot.doomed);
         if let Some(reason) = doomed {
-            self.start_close(slot_id, reason, actions);
-        } else {
-            self.serve(&key, now, actions);
-            self.serve_all(now, actions);
+            if idle {
+                self.start_close(slot_id, reason, actions);
+            }
+            if self.buckets[at].bound {
+                self.fail_waiters(at, &Failure::Refused(Refusal::Lost), actions);
+            }
+            return;
         }
-    }
-
-    /// The slot's session could not be opened. `pause` is how long no other is tried, before jitter and growth.
-    pub fn open_failed(
-        &mut self,
-        slot_id: SlotId,
-        error: E,
-        pause: Duration,
-        now: Instant,
-        actions: &mut Actions<K, E>,
-    ) {
-        let Some(slot) = self.drop_slot(slot_id) else { return };
-        self.opening -= 1;
-        self.counters.connect_failures += 1;
-        self.last_error = Some(error.clone());
-        let key = slot.key;
-        self.bucket(&key).back_off(error.clone(), pause, now);
-        // With another slot alive the queue still moves.
-        if !self.has_slot(&key) {
-            self.fail_waiters(&key, &Failure::Connect(error), actions);
+        if self.waiting > 0 {
+            if idle && self.owes_room(slot_id, now) {
+                self.start_close(slot_id, CloseReason::Room, actions);
+                return;
+            }
+            self.serve(at, now, actions);
+            self.make_room(at, now, actions);
         }
-        self.serve_all(now, actions);
-    }
-
-    /// The slot's task was told to end before its session was open.
-    pub fn open_cancelled(&mut self, slot_id: SlotId) {
-        if self.drop_slot(slot_id).is_some() {
-            self.opening -= 1;
-        }
-    }
-
-    /// The slot's session is closed and its task ended.
-    pub fn closed(&mut self, slot_id: SlotId, now: Instant, actions: &mut Actions<K, E>) {
-        let Some(slot) = self.drop_slot(slot_id) else { return };
-        self.counters.destroys += u64::from(!slot.key.is_direct());
-        debug_assert_eq!(slot.leases, 0, "a slot closed under a lease");
-        self.serve_all(now, actions);
+        self.close_if_drained(slot_id, actions);
     }
 
     /// The slot answered a check.
@@ -300,123 +315,61 @@ impl<K: Key, E: Clone> State<K, E> {
         }
     }
 
-    /// The slot failed a check, or its session was lost: it is closed, at check-in if leased.
-    pub fn condemn(&mut self, slot_id: SlotId, reason: CloseReason, actions: &mut Actions<K, E>) {
-        let Some(slot) = self.slots.get_mut(&slot_id) else { return };
-        slot.doomed = slot.doomed.or(Some(reason));
-        if slot.is_idle() {
-            self.start_close(slot_id, reason, actions);
-        }
-    }
-
-    /// After a loss: slots for which `same_endpoint` holds are checked before their next use.
-    pub fn suspect(&mut self, same_endpoint: impl Fn(SlotId) -> bool) {
-        for (&id, slot) in &mut self.slots {
-            slot.suspect |= same_endpoint(id);
+    /// After a loss: slots on the same endpoint that are no younger are checked before their next use.
+    pub fn suspect(&mut self, lost: SlotId) {
+        let Some(endpoint) = self.slots.get(&lost).map(|slot| slot.endpoint) else { return };
+        for slot in self.slots.values_mut().filter(|slot| slot.endpoint == endpoint) {
+            slot.suspect = true;
         }
     }
 
     /// A usable slot of `key`, not leased by this.
     pub fn peek(&self, key: &K) -> Option<SlotId> {
-        let bucket = self.buckets.get(key)?;
+        let bucket = &self.buckets[self.buckets.find(key)?];
         bucket.slots.iter().copied().find(|id| self.slots.get(id).is_some_and(Slot::is_usable))
     }
 
-    /// A usable slot of `key`, leased.
-    fn take(&mut self, key: &K, now: Instant, actions: &mut Actions<K, E>) -> Option<Grant> {
-        let most = if key.is_direct() { u32::MAX } else { self.limits.concurrency };
-        let slots = &self.slots;
-        let bucket = self.buckets.get_mut(key)?;
-        let candidates = bucket.slots.iter().filter_map(|id| {
-            let slot = slots.get(id)?;
-            (slot.is_usable() && slot.leases < most).then_some(Candidate { slot: *id, leases: slot.leases })
-        });
-        let picked = bucket.strategy.pick(candidates);
-        let picked = picked.map(|candidate| (candidate.slot, candidate.leases)).or_else(|| {
-            let id = self.claim_warm(key)?;
-            Some((id, 0))
-        });
-        let (id, leases) = picked?;
-        if leases > 0 && !key.is_bound() {
-            self.grow(key, now, actions);
-        }
-        let slot = self.slots.get_mut(&id)?;
-        let check = slot.needs_check(&self.limits, now);
-        slot.leases += 1;
-        slot.requests += 1;
-        self.leases += 1;
-        self.counters.acquisitions += 1;
-        Some(Grant { slot: id, check })
-    }
-
-    /// Makes an idle warm slot the key's own.
-    fn claim_warm(&mut self, key: &K) -> Option<SlotId> {
-        let warm = key.warm()?;
-        let slots = &self.slots;
-        let bucket = self.buckets.get_mut(&warm)?;
-        let at = bucket.slots.iter().position(|id| slots.get(id).is_some_and(Slot::is_idle_usable))?;
-        let id = bucket.slots.remove(at);
-        self.slots.get_mut(&id)?.key = key.clone();
-        self.bucket(key).add(id);
-        Some(id)
-    }
-
-    /// Gives free slots of `key` to its waiters, in turn.
-    fn serve(&mut self, key: &K, now: Instant, actions: &mut Actions<K, E>) {
-        while self.buckets.get(key).is_some_and(|bucket| !bucket.waiters.is_empty()) {
-            let Some(grant) = self.take(key, now, actions) else { break };
-            if let Some(waiter) = self.bucket(key).waiters.pop_front() {
-                self.waiting -= 1;
-                actions.push(Action::Grant(waiter, grant));
-            }
+    /// The affinity key's client is gone.
+    pub fn unbind(&mut self, affinity: Affinity) {
+        for (_, bucket) in self.buckets.iter_mut() {
+            bucket.bindings.unbind(affinity);
         }
     }
 
-    /// Serves every queue, the one with the oldest waiter first, and opens slots where there is room.
-    fn serve_all(&mut self, now: Instant, actions: &mut Actions<K, E>) {
-        if self.waiting == 0 {
-            return;
-        }
-        let mut queues: Vec<(WaiterId, K)> = self
-            .buckets
-            .iter()
-            .filter_map(|(key, bucket)| Some((*bucket.waiters.front()?, key.clone())))
-            .collect();
-        queues.sort_unstable_by_key(|(waiter, _)| *waiter);
-        for (_, key) in queues {
-            self.serve(&key, now, actions);
-            self.open_for(&key, now, actions);
+    /// The affinity key's client was told that its slot is gone.
+    pub fn told(&mut self, affinity: Affinity) {
+        for (_, bucket) in self.buckets.iter_mut() {
+            bucket.bindings.take_lost(affinity);
         }
     }
 
-    fn fail_waiters(&mut self, key: &K, failure: &Failure<E>, actions: &mut Actions<K, E>) {
-        let waiters = std::mem::take(&mut self.bucket(key).waiters);
+    fn fail_waiters(&mut self, at: BucketId, failure: &Failure<E>, actions: &mut Actions<K, E>) {
+        let waiters = std::mem::take(&mut self.buckets[at].waiters);
         self.waiting -= waiters.len();
-        actions.extend(waiters.into_iter().map(|waiter| Action::Fail(waiter, failure.clone())));
+        actions.extend(waiters.into_iter().map(|waiter| Action::Fail(waiter.id, failure.clone())));
     }
 
-    /// The bucket of a key; made when missing.
-    fn bucket(&mut self, key: &K) -> &mut Bucket<E> {
-        let strategy = self.limits.strategy;
-        self.buckets.entry(key.clone()).or_insert_with(|| Bucket::new(strategy, Instant::now()))
+    /// Why no session can be opened for the key at present.
+    fn refusing(&self, at: BucketId, now: Instant) -> Option<Failure<E>> {
+        if self.endpoints.are_none() {
+            return Some(Failure::Refused(Refusal::NoEndpoint));
+        }
+        let error = self.buckets[at].backing_off(now).or_else(|| self.endpoints.error(now));
+        error.map(Failure::Connect)
     }
 
     /// Whether the key has a slot that is open, or being opened, and not marked for closing.
-    fn has_slot(&self, key: &K) -> bool {
-        let slots = self.buckets.get(key).into_iter().flat_map(|bucket| &bucket.slots);
-        slots.filter_map(|id| self.slots.get(id)).any(|slot| slot.doomed.is_none())
+    fn has_slot(&self, at: BucketId) -> bool {
+        let mut slots = self.buckets[at].slots.iter().filter_map(|id| self.slots.get(id));
+        slots.any(|slot| slot.doomed.is_none())
     }
 
-    fn drop_slot(&mut self, slot_id: SlotId) -> Option<Slot<K>> {
-        let slot = self.slots.remove(&slot_id)?;
-        if let Some(bucket) = self.buckets.get_mut(&slot.key) {
-            bucket.slots.retain(|id| *id != slot_id);
-        }
-        if slot.key.is_direct() {
-            self.direct -= 1;
-        } else {
-            self.pooled -= 1;
-        }
-        Some(slot)
+    fn has_pinned(&self, at: BucketId) -> bool {
+        let mut slots = self.buckets[at].slots.iter().filter_map(|id| self.slots.get(id));
+        slots.any(|slot| slot.pinned.is_some() && slot.is_usable())
+    }
+
+    fn is_opening(&self, id: SlotId) -> bool {
+        self.slots.get(&id).is_some_and(|slot| slot.phase == Phase::Opening)
     }
 }

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     fn pick(strategy: &mut RoundRobin, slots: &[u64]) -> Option<u64> {
-        strategy.pick(slots.iter().map(|&slot| Candidate { slot, leases: 0 })).map(|c| c.slot)
+        strategy.pick(slots.iter().map(|&slot| Candidate { slot, leases: 0, released: 0 })).map(|c| c.slot)
     }
 
     #[test]

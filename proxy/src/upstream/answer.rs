@@ -6,9 +6,12 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::{Response, body::Incoming, header};
 
-use crate::mcp::{
-    Message,
-    sse::{Decoder, EventTooLarge},
+use crate::{
+    downstream::client::Halt,
+    mcp::{
+        Message,
+        sse::{Decoder, EventTooLarge},
+    },
 };
 
 /// The largest answer or event that is read. Servers return images and files inside JSON.
@@ -29,6 +32,9 @@ pub enum AnswerError {
     /// The stream ended first.
     #[error("its event stream ended without an answer")]
     Ended,
+    /// It is not waited for any longer.
+    #[error("it is not waited for any longer")]
+    Halted(Halt),
     /// An event is too large.
     #[error(transparent)]
     TooLarge(#[from] EventTooLarge),

@@ -11,13 +11,14 @@ use hyper_util::{
     client::legacy::{Client, connect},
     rt::{TokioExecutor, TokioTimer},
 };
+use parking_lot::Mutex;
 
 use super::{
     ConnectError, SessionKey, UpstreamSession,
-    endpoints::{Endpoint, Endpoints},
+    endpoints::{Endpoint, Endpoints, Numbers},
     handshake,
 };
-use crate::pool::Connector;
+use crate::pool::{Connector, EndpointId, EndpointSpec};
 
 /// How long a TCP connection may take.
 const TCP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +32,17 @@ const CONNECTION_IDLE: Duration = Duration::from_secs(4);
 
 pub(super) type HttpClient = Client<HttpsConnector<connect::HttpConnector>, Full<Bytes>>;
 
+/// Where sessions are to go, as the configuration has it.
+#[derive(Debug, Default)]
+pub struct Destination {
+    /// The server's addresses.
+    pub endpoints: Vec<Endpoint>,
+    /// Sent with every request.
+    pub headers: HeaderMap,
+    /// The version to open sessions with, instead of the client's.
+    pub version: Option<crate::mcp::ProtocolVersion>,
+}
+
 /// Where sessions go; replaced as a whole when the configuration changes.
 #[derive(Debug)]
 pub struct Target {
@@ -43,6 +55,11 @@ pub struct Target {
 }
 
 impl Target {
+    fn new(destination: Destination, numbers: &mut Numbers) -> Self {
+        let Destination { endpoints, headers, version } = destination;
+        Self { endpoints: numbers.number(endpoints), headers, version }
+    }
+
     /// Whether a session to `endpoint` that was opened for the target `old` may stay.
     pub(super) fn still_fits(&self, old: &Self, endpoint: &Endpoint) -> bool {
         self.endpoints.contains(endpoint) && self.headers == old.headers && self.version == old.version
@@ -52,12 +69,13 @@ impl Target {
 /// Opens sessions over Streamable HTTP.
 pub struct HttpConnector {
     target: Arc<ArcSwap<Target>>,
+    numbers: Mutex<Numbers>,
     tls: HttpsConnector<connect::HttpConnector>,
 }
 
 impl HttpConnector {
-    /// A connector to `target`.
-    pub fn new(target: Target) -> Self {
+    /// A connector to `destination`.
+    pub fn new(destination: Destination) -> Self {
         let mut tcp = connect::HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -67,12 +85,19 @@ impl HttpConnector {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(tcp);
-        Self { target: Arc::new(ArcSwap::from_pointee(target)), tls }
+        let mut numbers = Numbers::default();
+        let target = Arc::new(ArcSwap::from_pointee(Target::new(destination, &mut numbers)));
+        Self { target, numbers: Mutex::new(numbers), tls }
     }
 
-    /// Has sessions opened to another target from now on.
-    pub fn set_target(&self, target: Target) {
-        self.target.store(Arc::new(target));
+    /// Has sessions opened to another destination from now on.
+    pub fn set_destination(&self, destination: Destination) {
+        self.target.store(Arc::new(Target::new(destination, &mut self.numbers.lock())));
+    }
+
+    /// An address as it is shown to people.
+    pub fn label(&self, endpoint: EndpointId) -> Option<Arc<str>> {
+        self.target.load().endpoints.get(endpoint).map(|endpoint| Arc::clone(&endpoint.label))
     }
 
     /// A client with connections of its own: through a virtual address each connection may lead to another pod.
@@ -89,29 +114,26 @@ impl Connector for HttpConnector {
     type Session = UpstreamSession;
     type Error = ConnectError;
 
-    async fn connect(&self, key: &SessionKey) -> Result<UpstreamSession, ConnectError> {
+    async fn connect(&self, key: &SessionKey, endpoint: EndpointId) -> Result<UpstreamSession, ConnectError> {
         let target = self.target.load_full();
-        let mut last = ConnectError::NoEndpoint;
-        for endpoint in target.endpoints.order() {
-            let handshake = handshake::open(self.client(), endpoint, &target, Arc::clone(&self.target), key);
-            let error = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
-                Ok(Ok(session)) => {
-                    tracing::debug!(endpoint = %endpoint.label, scope = ?key.scope, "session opened");
-                    return Ok(session);
-                }
-                Ok(Err(error)) => error,
-                Err(_) => ConnectError::Timeout {
-                    endpoint: Arc::clone(&endpoint.label),
-                    seconds: HANDSHAKE_TIMEOUT.as_secs(),
-                },
-            };
-            tracing::warn!(%error, "session not opened");
-            let final_word = !error.is_of_endpoint();
-            last = error;
-            if final_word {
-                break;
+        let Some(endpoint) = target.endpoints.get(endpoint) else { return Err(ConnectError::NoEndpoint) };
+        let handshake = handshake::open(self.client(), endpoint, &target, Arc::clone(&self.target), key);
+        let error = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
+            Ok(Ok(session)) => {
+                tracing::debug!(endpoint = %endpoint.label, scope = ?key.scope, "session opened");
+                return Ok(session);
             }
-        }
-        Err(last)
+            Ok(Err(error)) => error,
+            Err(_) => ConnectError::Timeout {
+                endpoint: Arc::clone(&endpoint.label),
+                seconds: HANDSHAKE_TIMEOUT.as_secs(),
+            },
+        };
+        tracing::warn!(%error, "session not opened");
+        Err(error)
+    }
+
+    fn endpoints(&self) -> Vec<EndpointSpec> {
+        self.target.load().endpoints.specs()
     }
 }

@@ -1,9 +1,10 @@
-//! Which of a server's addresses the next session is opened to.
+//! A server's addresses, each with a number that it keeps while the process lives.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use hyper::Uri;
-use parking_lot::Mutex;
+
+use crate::pool::{EndpointId, EndpointSpec};
 
 /// One address of the MCP server.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,50 +15,59 @@ pub struct Endpoint {
     pub label: Arc<str>,
     /// Its share of the sessions; 0 takes none.
     pub weight: u32,
+    /// Dialled only while none of the others answers.
+    pub fallback: bool,
 }
 
-/// Spreads sessions over endpoints in proportion to their weights, evenly in time: each turn every endpoint gains its
-/// weight, and the one with the most credit is chosen and pays the sum of all (smooth weighted round robin).
-#[derive(Debug)]
+/// The addresses that the configuration in force leads to.
+#[derive(Debug, Default)]
 pub struct Endpoints {
-    all: Vec<Arc<Endpoint>>,
-    fallback: Option<Arc<Endpoint>>,
-    credit: Mutex<Vec<i64>>,
+    all: Vec<(EndpointId, Arc<Endpoint>)>,
 }
 
 impl Endpoints {
-    /// `fallback` is dialled when none of the others answers.
-    pub fn new(all: Vec<Endpoint>, fallback: Option<Endpoint>) -> Self {
-        let all: Vec<_> = all.into_iter().filter(|endpoint| endpoint.weight > 0).map(Arc::new).collect();
-        let credit = Mutex::new(vec![0; all.len()]);
-        Self { all, fallback: fallback.map(Arc::new), credit }
-    }
-
-    /// The endpoints in the order in which they are to be tried now.
-    pub fn order(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
-        let first = self.next();
-        let (before, from) = self.all.split_at(first);
-        from.iter().chain(before).chain(&self.fallback)
+    /// The address with this number.
+    pub fn get(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
+        self.all.iter().find(|(other, _)| *other == id).map(|(_, endpoint)| endpoint)
     }
 
     /// Whether sessions to `endpoint` may stay.
     pub fn contains(&self, endpoint: &Endpoint) -> bool {
-        let same = |other: &Arc<Endpoint>| other.uri == endpoint.uri;
-        self.all.iter().any(same) || (self.fallback.as_ref().is_some_and(same))
+        self.all.iter().any(|(_, other)| other.uri == endpoint.uri && other.weight > 0)
     }
 
-    fn next(&self) -> usize {
-        let mut credit = self.credit.lock();
-        let total: i64 = self.all.iter().map(|endpoint| i64::from(endpoint.weight)).sum();
-        for (credit, endpoint) in credit.iter_mut().zip(&self.all) {
-            *credit += i64::from(endpoint.weight);
+    /// What the pool has to know of them.
+    pub fn specs(&self) -> Vec<EndpointSpec> {
+        let spec = |(id, endpoint): &(EndpointId, Arc<Endpoint>)| EndpointSpec {
+            id: *id,
+            weight: endpoint.weight,
+            fallback: endpoint.fallback,
+        };
+        self.all.iter().map(spec).collect()
+    }
+}
+
+/// Gives addresses their numbers.
+#[derive(Debug, Default)]
+pub struct Numbers(HashMap<Uri, EndpointId>);
+
+impl Numbers {
+    /// Numbers a list of addresses; one that occurs twice counts once, with both weights.
+    pub fn number(&mut self, list: Vec<Endpoint>) -> Endpoints {
+        let mut all: Vec<(EndpointId, Arc<Endpoint>)> = Vec::with_capacity(list.len());
+        for endpoint in list {
+            let next = EndpointId::try_from(self.0.len()).unwrap_or(EndpointId::MAX);
+            let id = *self.0.entry(endpoint.uri.clone()).or_insert(next);
+            match all.iter_mut().find(|(other, _)| *other == id) {
+                Some((_, first)) => {
+                    let weight = first.weight.saturating_add(endpoint.weight);
+                    let fallback = first.fallback && endpoint.fallback;
+                    *first = Arc::new(Endpoint { weight, fallback, ..endpoint });
+                }
+                None => all.push((id, Arc::new(endpoint))),
+            }
         }
-        let most = (0..credit.len()).max_by_key(|&at| (credit[at], std::cmp::Reverse(at)));
-        let chosen = most.unwrap_or(0);
-        if let Some(credit) = credit.get_mut(chosen) {
-            *credit -= total;
-        }
-        chosen
+        Endpoints { all }
     }
 }
 
@@ -66,23 +76,18 @@ mod tests {
     use super::*;
 
     fn endpoint(host: &str, weight: u32) -> Endpoint {
-        Endpoint { uri: format!("http://{host}/mcp").parse().unwrap(), label: host.into(), weight }
+        let uri = format!("http://{host}/mcp").parse().unwrap();
+        Endpoint { uri, label: host.into(), weight, fallback: false }
     }
 
     #[test]
-    fn follows_weights_evenly() {
-        let endpoints = Endpoints::new(vec![endpoint("a", 3), endpoint("b", 1), endpoint("c", 0)], None);
-        let first = |_| endpoints.order().next().unwrap().label.to_string();
-        assert_eq!((0..8).map(first).collect::<String>(), "aabaaaba");
-    }
-
-    #[test]
-    fn tries_the_others_then_the_fallback() {
-        let endpoints = Endpoints::new(vec![endpoint("a", 1), endpoint("b", 1)], Some(endpoint("f", 1)));
-        let order: Vec<_> = endpoints.order().map(|endpoint| endpoint.label.to_string()).collect();
-        assert_eq!(order, ["a", "b", "f"]);
-        let order: Vec<_> = endpoints.order().map(|endpoint| endpoint.label.to_string()).collect();
-        assert_eq!(order, ["b", "a", "f"]);
-        assert_eq!(Endpoints::new(vec![], None).order().count(), 0);
+    fn an_address_keeps_its_number() {
+        let mut numbers = Numbers::default();
+        let ids = |endpoints: &Endpoints| -> Vec<_> {
+            endpoints.specs().iter().map(|spec| (spec.id, spec.weight)).collect()
+        };
+        assert_eq!(ids(&numbers.number(vec![endpoint("a", 1), endpoint("b", 2)])), [(0, 1), (1, 2)]);
+        assert_eq!(ids(&numbers.number(vec![endpoint("c", 1), endpoint("b", 3)])), [(2, 1), (1, 3)]);
+        assert_eq!(ids(&numbers.number(vec![endpoint("a", 1), endpoint("a", 2)])), [(0, 3)]);
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use hyper::{StatusCode, header::HeaderValue};
 
+use crate::pool;
+
 /// Cloned for everyone who waited for the session.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectError {
@@ -56,9 +58,8 @@ pub enum ConnectError {
     },
 }
 
-impl ConnectError {
-    /// Whether another endpoint of the same server may do better.
-    pub fn is_of_endpoint(&self) -> bool {
+impl pool::ConnectFailure for ConnectError {
+    fn is_of_endpoint(&self) -> bool {
         !matches!(self, Self::Unauthorized { .. } | Self::NoEndpoint)
     }
 }

@@ -16,7 +16,10 @@ use super::{
     error::root_cause,
     session::Parts,
 };
-use crate::mcp::{self, ProtocolVersion};
+use crate::{
+    mcp::{self, ProtocolVersion},
+    pool::Session,
+};
 
 /// Bytes of a refusal's body that are looked at.
 const REFUSAL_LIMIT: usize = 16 << 10;
@@ -74,12 +77,22 @@ pub(super) async fn open(
         return Err(failed.refused(status, &body));
     }
     let session_id = response.headers().get(mcp::SESSION_ID).cloned();
-    let body = answer::read(response, id).await.map_err(|error| failed.not_mcp(&error))?;
-    let (result, version) = failed.result(&body)?;
-
+    let body = answer::read(response, id).await.map_err(|error| failed.not_mcp(&error));
+    let (result, version) = match body.and_then(|body| failed.result(&body)) {
+        Ok(result) => result,
+        Err(error) => {
+            // The server may have a session by now, which nobody would use.
+            session.begin(session_id, ProtocolVersion::LATEST, "{}".into());
+            session.close().await;
+            return Err(error);
+        }
+    };
     session.begin(session_id, version, result);
     let initialized = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
-    session.notify(initialized).await.map_err(|error| failed.unreachable(&error))?;
+    if let Err(error) = session.notify(initialized).await {
+        session.close().await;
+        return Err(failed.unreachable(&error));
+    }
     Ok(session)
 }
 

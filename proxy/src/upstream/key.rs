@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc};
 
 use hyper::header::{HeaderName, HeaderValue};
 
-use crate::{mcp::ProtocolVersion, pool};
+use crate::{
+    mcp::ProtocolVersion,
+    pool::{self, key::Principal},
+};
 
 /// Whose requests a session may serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,6 +55,8 @@ pub struct SessionKey {
     pub capabilities: Arc<str>,
     /// Whose session it is.
     pub scope: Scope,
+    /// The principal whose cap it counts for; none where the cap does not apply.
+    pub principal: Option<Principal>,
     /// What the client's request adds to the session's own headers.
     pub headers: ForwardedHeaders,
 }
@@ -63,8 +68,17 @@ impl SessionKey {
             version: ProtocolVersion::LATEST,
             capabilities: "{}".into(),
             scope,
+            principal: None,
             headers: ForwardedHeaders::default(),
         }
+    }
+}
+
+impl SessionKey {
+    /// The key of a slot that is to serve one client session only.
+    #[must_use]
+    pub fn owned_by(&self, client: [u8; 16]) -> Self {
+        Self { scope: Scope::Client(client), ..self.clone() }
     }
 }
 
@@ -77,8 +91,12 @@ impl pool::Key for SessionKey {
         matches!(self.scope, Scope::Direct(_))
     }
 
+    fn principal(&self) -> Option<Principal> {
+        self.principal
+    }
+
     fn warm(&self) -> Option<Self> {
         let unclaimed = matches!(self.scope, Scope::Client(_) | Scope::Principal(_));
-        unclaimed.then(|| Self { scope: Scope::Warm, ..self.clone() })
+        unclaimed.then(|| Self { scope: Scope::Warm, principal: None, ..self.clone() })
     }
 }

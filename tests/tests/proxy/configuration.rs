@@ -37,7 +37,7 @@ async fn bad_files_are_refused_with_the_field() -> Result<()> {
         (json!({"poolTimeout": 1.5}), &["spec.poolTimeout"]),
         (json!({"isolation": "Nobody"}), &["spec.isolation", "Principal"]),
         (json!({"poolStrategy": "Random"}), &["spec.poolStrategy"]),
-        (json!({"poolStrategy": "Sticky"}), &["spec.poolStrategy"]),
+        (json!({"poolMaxPerPrincipal": 2}), &["spec.poolMaxPerPrincipal", "Shared"]),
         (json!({"auth": {"tokenSecretRef": {"name": "a", "key": "b"}}}), &["spec.auth"]),
         (json!({"tlsSecretName": "a"}), &["spec.tlsSecretName"]),
         (json!({"upstream": {}}), &["spec.upstream"]),

@@ -4,43 +4,66 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::slot::SlotId;
-use crate::strategy::{Strategy, StrategyKind};
+use super::{bindings::Bindings, slot::SlotId};
+use crate::{
+    pool::key::{Key, Principal},
+    strategy::{Affinity, Strategy, StrategyKind},
+};
 
 /// Numbers waiters in the order in which they came.
 pub type WaiterId = u64;
 
-/// The longest pause between attempts to open a session. Requests get the last error meanwhile, with the advice to come
-/// back after a second.
+/// Names a bucket while it exists.
+pub type BucketId = usize;
+
+/// The longest pause between attempts to open a session with a key that the server refuses.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module's text.
 #[derive(Debug)]
-pub struct Bucket<E> {
+pub struct Bucket<K, E> {
+    pub key: K,
+    pub bound: bool,
+    pub direct: bool,
+    pub principal: Option<Principal>,
     /// In the order in which they were opened.
     pub slots: Vec<SlotId>,
     /// First come, first served.
-    pub waiters: VecDeque<WaiterId>,
+    pub waiters: VecDeque<Waiter>,
     pub strategy: Strategy,
+    pub bindings: Bindings,
     /// When the key was last asked for.
     pub used: Instant,
-    pub backoff: Option<Backoff<E>>,
+    backoff: Option<Backoff<E>>,
+}
+
+/// A request that waits for a slot.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiter {
+    pub id: WaiterId,
+    pub affinity: Option<Affinity>,
+    pub since: Instant,
 }
 
 /// No session is opened until `until`.
 #[derive(Debug)]
-pub struct Backoff<E> {
+struct Backoff<E> {
     until: Instant,
     failures: u32,
     error: E,
 }
 
-impl<E: Clone> Bucket<E> {
-    pub fn new(strategy: StrategyKind, now: Instant) -> Self {
+impl<K: Key, E: Clone> Bucket<K, E> {
+    pub fn new(key: K, strategy: StrategyKind, now: Instant) -> Self {
         Self {
+            bound: key.is_bound(),
+            direct: key.is_direct(),
+            principal: key.principal(),
+            key,
             slots: Vec::new(),
             waiters: VecDeque::new(),
             strategy: Strategy::new(strategy),
+            bindings: Bindings::new(),
             used: now,
             backoff: None,
         }
@@ -52,21 +75,32 @@ impl<E: Clone> Bucket<E> {
         self.slots.insert(at, slot);
     }
 
-    /// The error of the last attempt, while no other is made.
+    /// Takes a slot out; the keys bound to it have lost their state.
+    pub fn remove(&mut self, slot: SlotId) {
+        self.slots.retain(|id| *id != slot);
+        self.bindings.lose(slot);
+    }
+
+    /// The error of the last attempt with this key, while no other is made.
     pub fn backing_off(&self, now: Instant) -> Option<E> {
         self.backoff.as_ref().filter(|backoff| now < backoff.until).map(|backoff| backoff.error.clone())
     }
 
-    /// Notes a failed attempt: the pause doubles with each one in a row.
+    /// Notes an attempt that failed for this key: the pause doubles with each one in a row.
     pub fn back_off(&mut self, error: E, pause: Duration, now: Instant) {
         let failures = self.backoff.as_ref().map_or(0, |backoff| backoff.failures) + 1;
         let pause = pause.saturating_mul(1 << (failures - 1).min(8)).min(LONGEST_PAUSE);
         self.backoff = Some(Backoff { until: now + pause, failures, error });
     }
 
+    /// The key may be tried again.
+    pub fn try_again(&mut self) {
+        self.backoff = None;
+    }
+
     /// Whether nothing would be lost with it.
     pub fn is_spent(&self, now: Instant) -> bool {
         let backing_off = self.backoff.as_ref().is_some_and(|backoff| now < backoff.until + LONGEST_PAUSE);
-        self.slots.is_empty() && self.waiters.is_empty() && !backing_off
+        self.slots.is_empty() && self.waiters.is_empty() && self.bindings.is_empty() && !backing_off
     }
 }

@@ -20,6 +20,13 @@ impl Key for TestKey {
     fn is_direct(&self) -> bool {
         matches!(self, Self::Direct(_))
     }
+    fn principal(&self) -> Option<crate::pool::key::Principal> {
+        match self {
+            // Keys 10 to 19 are those of one principal, and so on.
+            Self::Shared(number) if *number >= 10 => Some([number / 10; 16]),
+            _ => None,
+        }
+    }
     fn warm(&self) -> Option<Self> {
         matches!(self, Self::Bound(_)).then_some(Self::Warm)
     }
@@ -32,6 +39,7 @@ fn limits() -> Limits {
         strategy: StrategyKind::RoundRobin,
         min: 0,
         max: 2,
+        max_per_principal: None,
         max_direct: 2,
         concurrency: 1,
         max_waiters: 3,
@@ -40,6 +48,7 @@ fn limits() -> Limits {
         max_requests: None,
         check_after: Some(Duration::from_secs(5)),
         keepalive: None,
+        sticky_max_age: Duration::from_secs(10_000),
     }
 }
 
@@ -58,7 +67,7 @@ struct Bench {
 impl Bench {
     fn new(limits: Limits) -> Self {
         Self {
-            state: State::new(limits, None),
+            state: State::new(limits, None, &[EndpointSpec { id: 0, weight: 1, fallback: false }], 1),
             now: Instant::now(),
             granted: vec![],
             failed: vec![],
@@ -75,11 +84,12 @@ impl Bench {
                 match action {
                     Action::Grant(waiter, grant) => self.granted.push((waiter, grant.slot)),
                     Action::Fail(waiter, failure) => self.failed.push((waiter, failure)),
-                    Action::Open(slot, _) if self.hold => self.opened.push(slot),
-                    Action::Open(slot, _) if self.refuse => {
-                        self.state.open_failed(slot, "down", Duration::from_secs(1), self.now, &mut actions);
+                    Action::Open(slot, ..) if self.hold => self.opened.push(slot),
+                    Action::Open(slot, ..) if self.refuse => {
+                        let pause = Duration::from_secs(1);
+                        self.state.open_failed(slot, "down", true, pause, self.now, &mut actions);
                     }
-                    Action::Open(slot, _) => {
+                    Action::Open(slot, ..) => {
                         self.opened.push(slot);
                         self.state.opened(slot, 0.0, self.now, &mut actions);
                     }
@@ -94,7 +104,7 @@ impl Bench {
         }
         let snapshot = self.state.snapshot(self.now);
         assert_eq!(snapshot.total, snapshot.active + snapshot.available + snapshot.unhealthy);
-        let counters = snapshot.counters;
+        let counters = &snapshot.counters;
         assert_eq!(counters.creates - counters.destroys, snapshot.total as u64);
         assert_eq!(counters.acquisitions - counters.releases, snapshot.leases as u64);
         assert!(snapshot.total + snapshot.initializing <= self.state.limits.max.max(snapshot.total));
@@ -102,7 +112,7 @@ impl Bench {
 
     fn acquire(&mut self, key: &TestKey) -> Result<Acquired, Failure<&'static str>> {
         let mut actions = vec![];
-        let result = self.state.acquire(key, false, self.now, &mut actions);
+        let result = self.state.acquire(key, Ask::default(), self.now, &mut actions);
         self.run(actions);
         result
     }
@@ -134,7 +144,7 @@ impl Bench {
 
     fn end(&mut self, slot: SlotId, reason: Option<CloseReason>) {
         let mut actions = vec![];
-        self.state.release(slot, reason, self.now, &mut actions);
+        self.state.release(slot, Ending { discard: reason, ..Ending::default() }, self.now, &mut actions);
         self.run(actions);
     }
 
@@ -177,8 +187,8 @@ fn waiters_are_served_in_turn_and_a_cancelled_one_leaves_no_trace() {
     let (a, b) = (bench.lease(&Shared(1)), bench.lease(&Shared(1)));
     let (first, second, third) = (bench.wait(&Shared(1)), bench.wait(&Shared(1)), bench.wait(&Shared(1)));
     assert_eq!(bench.acquire(&Shared(1)), Err(Failure::Refused(Refusal::QueueFull)));
-    assert!(bench.state.forget(second));
-    assert!(!bench.state.forget(second));
+    assert!(bench.state.forget(&Shared(1), second));
+    assert!(!bench.state.forget(&Shared(1), second));
     bench.release(b);
     bench.release(a);
     assert_eq!(bench.granted, [(first, b), (third, a)]);
@@ -231,7 +241,7 @@ fn a_bound_key_has_one_slot_that_is_neither_recycled_nor_evicted() {
     let other = bench.wait(&Bound(2));
     assert!(bench.closed.is_empty());
     let mut actions = vec![];
-    bench.state.retire(&Bound(1), bench.now, &mut actions);
+    bench.state.retire(&Bound(1), &mut actions);
     bench.run(actions);
     assert_eq!(bench.closed, [a]);
     assert_eq!(bench.granted.last().map(|(w, _)| *w), Some(other));
@@ -245,7 +255,8 @@ fn a_bound_key_learns_that_its_slot_is_gone() {
     bench.end(a, Some(CloseReason::Lost));
     assert_eq!(bench.failed, [(waiter, Failure::Refused(Refusal::Lost))]);
     let mut actions = vec![];
-    let lost = bench.state.acquire(&Bound(1), true, bench.now, &mut actions);
+    let lost =
+        bench.state.acquire(&Bound(1), Ask { existing: true, affinity: None }, bench.now, &mut actions);
     assert_eq!(lost, Err(Failure::Refused(Refusal::Lost)));
     bench.lease(&Bound(1));
 }
@@ -346,7 +357,7 @@ fn checks_come_after_the_delay_and_after_a_loss() {
     assert!(!check(&mut bench));
     bench.now += Duration::from_secs(5);
     assert!(check(&mut bench));
-    bench.state.suspect(|_| true);
+    bench.state.suspect(slot);
     assert!(check(&mut bench));
     bench.state.checked(slot, bench.now);
     assert!(!check(&mut bench));

@@ -1,0 +1,168 @@
+//! Opening slots: where there is room, and how room is made.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    Action, Actions, Failure, Refusal, State,
+    bucket::BucketId,
+    endpoints::EndpointId,
+    slot::{CloseReason, Phase, Slot, SlotId},
+};
+use crate::pool::key::{Key, Principal};
+
+/// A waiter that has waited this long has a claim to the next slot that comes back, whatever its key.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+impl<K: Key, E: Clone> State<K, E> {
+    /// Opens slots for the key's waiters as far as there is room, and makes room if there is none.
+    pub(super) fn open_for(&mut self, at: BucketId, now: Instant, actions: &mut Actions<K, E>) {
+        loop {
+            let bucket = &self.buckets[at];
+            // Who waits for a slot of its own is not helped by another one.
+            let own = |affinity| bucket.bindings.slot(affinity).is_some();
+            let waiters = bucket.waiters.iter().filter(|waiter| !waiter.affinity.is_some_and(own)).count();
+            let coming = bucket.slots.iter().filter(|id| self.is_opening(**id)).count();
+            let wanted = match (bucket.bound, waiters) {
+                (_, 0) => 0,
+                (true, _) => usize::from(bucket.slots.is_empty()),
+                (false, _) => waiters.div_ceil(self.limits.concurrency as usize),
+            };
+            if coming >= wanted || self.drain.is_some() || bucket.backing_off(now).is_some() {
+                return;
+            }
+            if bucket.direct {
+                if self.direct >= self.limits.max_direct {
+                    self.fail_waiters(at, &Failure::Refused(Refusal::DirectFull), actions);
+                    return;
+                }
+            } else if let Some(principal) = bucket.principal.filter(|principal| self.is_capped(*principal)) {
+                self.evict(at, Some(principal), now, actions);
+                return;
+            } else if self.pooled >= self.limits.max {
+                self.evict(at, None, now, actions);
+                return;
+            }
+            let Some(endpoint) = self.endpoints.for_opening(self.limits.strategy, now) else { return };
+            self.open(at, endpoint, now, actions);
+        }
+    }
+
+    /// Opens one more slot of a key whose slots are in use or at other endpoints, if there is room.
+    pub(super) fn grow(
+        &mut self,
+        at: BucketId,
+        endpoint: EndpointId,
+        now: Instant,
+        actions: &mut Actions<K, E>,
+    ) {
+        let bucket = &self.buckets[at];
+        let coming = bucket.slots.iter().any(|id| self.is_opening(*id));
+        let capped = bucket.principal.is_some_and(|principal| self.is_capped(principal));
+        let room = self.pooled < self.limits.max && !capped && self.drain.is_none();
+        if !coming && room && bucket.backing_off(now).is_none() && self.endpoints.can_open(endpoint, now) {
+            self.open(at, endpoint, now, actions);
+        }
+    }
+
+    pub(super) fn open(
+        &mut self,
+        at: BucketId,
+        endpoint: EndpointId,
+        now: Instant,
+        actions: &mut Actions<K, E>,
+    ) {
+        let id = self.next_slot;
+        self.next_slot += 1;
+        self.slots.insert(id, Slot::opening(at, endpoint, self.epoch, now));
+        let bucket = &mut self.buckets[at];
+        bucket.add(id);
+        let key = bucket.key.clone();
+        self.count_slot(at, 1);
+        if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
+            endpoint.slots += 1;
+            endpoint.opening += 1;
+        }
+        actions.push(Action::Open(id, key, endpoint));
+    }
+
+    /// Adds to or takes from what the caps look at.
+    pub(super) fn count_slot(&mut self, at: BucketId, change: isize) {
+        let bucket = &self.buckets[at];
+        let count = if bucket.direct { &mut self.direct } else { &mut self.pooled };
+        *count = count.saturating_add_signed(change);
+        let Some(principal) = bucket.principal.filter(|_| !bucket.direct) else { return };
+        let count = self.principals.entry(principal).or_default();
+        *count = count.saturating_add_signed(change);
+        if *count == 0 {
+            self.principals.remove(&principal);
+        }
+    }
+
+    /// Whether the principal has as many slots as it may.
+    pub(super) fn is_capped(&self, principal: Principal) -> bool {
+        let most = self.limits.max_per_principal;
+        most.is_some_and(|most| self.principals.get(&principal).is_some_and(|count| *count >= most))
+    }
+
+    /// Closes the longest idle slot of another key, unless enough are being closed already. Slots on endpoints that fail go
+    /// first; at a principal's own cap only its slots help.
+    fn evict(&mut self, at: BucketId, of: Option<Principal>, now: Instant, actions: &mut Actions<K, E>) {
+        let closing = self.slots.values().filter(|slot| slot.phase == Phase::Closing).count();
+        if closing >= self.waiting {
+            return;
+        }
+        let idle = self.slots.iter().filter(|(id, slot)| {
+            slot.bucket != at
+                && self.is_movable(**id, slot, now)
+                && (of.is_none() || self.buckets[slot.bucket].principal == of)
+        });
+        let oldest = idle.min_by_key(|(id, slot)| {
+            (self.endpoints.is_available(slot.endpoint, now), slot.idle_since, **id)
+        });
+        if let Some(id) = oldest.map(|(id, _)| *id) {
+            self.start_close(id, CloseReason::Room, actions);
+        }
+    }
+
+    /// Whether a slot is idle and holds no client's state.
+    pub(super) fn is_movable(&self, id: SlotId, slot: &Slot, now: Instant) -> bool {
+        let bucket = &self.buckets[slot.bucket];
+        let free = slot.is_idle_usable() && !bucket.bound && !bucket.direct;
+        free && bucket.bindings.alive(id, self.limits.binding_idle(), now) == 0
+    }
+
+    /// Whether the idle slot that has just come back to this key is due to a waiter of another key that waits longer, has
+    /// lost patience, and has fewer slots.
+    pub(super) fn owes_room(&self, id: SlotId, now: Instant) -> bool {
+        let Some(slot) = self.slots.get(&id) else { return false };
+        let at = slot.bucket;
+        if self.drain.is_some() || self.pooled < self.limits.max || !self.is_movable(id, slot, now) {
+            return false;
+        }
+        let queues = self.buckets.iter().filter(|(_, other)| !other.direct);
+        let oldest = queues.filter_map(|(other, bucket)| Some((bucket.waiters.front()?, other)));
+        let Some((waiter, other)) = oldest.min_by_key(|(waiter, _)| waiter.id) else { return false };
+        let owing = other != at && now.saturating_duration_since(waiter.since) >= PATIENCE;
+        if !owing || self.buckets[other].principal.is_some_and(|principal| self.is_capped(principal)) {
+            return false;
+        }
+        let held = |at: BucketId| self.buckets[at].slots.len();
+        let fewer = held(other) < held(at) || held(other) == 0;
+        let closing = self.slots.values().filter(|slot| slot.phase == Phase::Closing).count();
+        fewer && closing < self.waiting
+    }
+
+    /// After a check-in: lets keys that wait without a slot have the room of what is idle.
+    pub(super) fn make_room(&mut self, released: BucketId, now: Instant, actions: &mut Actions<K, E>) {
+        let starving = self.buckets.iter().filter(|(at, bucket)| {
+            *at != released && !bucket.waiters.is_empty() && !bucket.direct && !self.has_slot(*at)
+        });
+        let longest = starving.filter_map(|(at, bucket)| Some((bucket.waiters.front()?.id, at))).min();
+        if let Some((_, at)) = longest {
+            self.serve(at, now, actions);
+            self.open_for(at, now, actions);
+        }
+    }
+}

@@ -60,7 +60,7 @@ cluster-shell: ## a shell, or CMD='...', in the cluster's network with KUBECONFI
 	@$(cluster)/shell.sh $(CLUSTER) $(if $(value CMD),bash -c '$(subst ','\'',$(value CMD))')
 
 ##@ Check
-.PHONY: test test-unit test-crd test-proxy test-operator test-cluster lint fmt deny bench
+.PHONY: test test-unit test-crd test-proxy test-operator test-cluster contract lint fmt deny bench
 test: ## everything below, in order, with a summary
 	@tests/run.sh lint unit crd proxy operator cluster
 
@@ -78,6 +78,11 @@ test-operator: ## the operator on a real control plane
 
 test-cluster: ## all of it on a real node; needs root
 	@tests/run.sh cluster
+
+contract: ## the documented contract, row by row
+	@$(cluster)/tools.sh promtool >/dev/null
+	cargo build -p sessionpool-proxy
+	@tests/contract.sh
 
 lint: ## formatting, clippy and shellcheck
 	@tests/run.sh lint

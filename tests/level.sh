@@ -40,6 +40,7 @@ case $1 in
     ;;
   proxy)
     upstreams
+    tests/cluster/tools.sh promtool >/dev/null
     programs
     threads=6 suites proxy
     ;;

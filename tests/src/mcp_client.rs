@@ -38,6 +38,11 @@ impl Endpoint {
         Self { client: Client::builder(TokioExecutor::new()).build_http(), address }
     }
 
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Sends one request and waits for the reply's head.
     pub async fn send(
         &self,

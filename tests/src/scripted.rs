@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 use futures::stream;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -48,6 +48,21 @@ pub struct Behaviour {
     pub initialize_gate: Option<String>,
     /// `DELETE` is answered 405.
     pub no_delete: bool,
+    /// Methods that it answers with -32601.
+    pub unknown_methods: Vec<String>,
+    /// What each call takes longer.
+    pub call_time: Duration,
+    /// The result of `tools/list` as JSON text, in place of [`TOOLS`].
+    pub tools: Option<String>,
+}
+
+/// What becomes of a call that was executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Its connection is closed before the reply's head.
+    Disconnect,
+    /// Its stream ends without an answer.
+    EndOfStream,
 }
 
 /// One HTTP request that came.
@@ -63,6 +78,8 @@ pub struct Seen {
     pub headers: HeaderMap,
     /// The message.
     pub message: Value,
+    /// When it came.
+    pub at: Instant,
 }
 
 /// The running server; ended when dropped.
@@ -116,6 +133,11 @@ impl Scripted {
         self.state.gates.send_modify(|gates| {
             gates.insert(gate.to_owned());
         });
+    }
+
+    /// Lets the next `count` calls of a tool end so, after they were executed.
+    pub fn fail_next(&self, tool: &str, fault: Fault, count: usize) {
+        self.state.faults().extend(std::iter::repeat_n((tool.to_owned(), fault), count));
     }
 
     /// Sessions that are open.
@@ -197,6 +219,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
         session: session.clone(),
         headers: head.headers,
         message: message.clone(),
+        at: Instant::now(),
     };
     state.seen().push(seen);
     let behaviour = state.behaviour().clone();
@@ -210,6 +233,16 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32001, "message": "Session not found"}});
         let (status, text) = behaviour.unknown_session.unwrap_or((404, not_found.to_string()));
         return full(status, "application/json", text);
+    }
+    if message["method"] == "tools/call" {
+        if !behaviour.call_time.is_zero() {
+            tokio::time::sleep(behaviour.call_time).await;
+        }
+        match state.take_fault(&message["params"]["name"]) {
+            Some(Fault::Disconnect) => bail!("the test asked for it"),
+            Some(Fault::EndOfStream) => return Ok(streaming(None, async |_| {})),
+            None => {}
+        }
     }
     match head.method.as_str() {
         "DELETE" if behaviour.no_delete => full(405, "text/plain", String::new()),

@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::{Behaviour, Gates, Seen};
+use super::{Behaviour, Fault, Gates, Seen};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -16,6 +16,7 @@ pub(super) struct State {
     sessions: Mutex<HashSet<String>>,
     memory: Mutex<HashMap<String, String>>,
     seen: Mutex<Vec<Seen>>,
+    faults: Mutex<Vec<(String, Fault)>>,
     opened: AtomicU64,
     questions: Mutex<HashMap<u64, oneshot::Sender<Value>>>,
 }
@@ -40,6 +41,18 @@ impl State {
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Vec<Seen>> {
         self.seen.lock()
+    }
+
+    /// Calls that are to go wrong, by tool.
+    pub(super) fn faults(&self) -> MutexGuard<'_, Vec<(String, Fault)>> {
+        self.faults.lock()
+    }
+
+    /// The next fault of a tool, which is used up.
+    pub(super) fn take_fault(&self, tool: &Value) -> Option<Fault> {
+        let mut faults = self.faults();
+        let at = faults.iter().position(|(name, _)| tool == name)?;
+        Some(faults.remove(at).1)
     }
 
     pub(super) fn new_session(&self) -> String {

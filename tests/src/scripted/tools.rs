@@ -1,5 +1,7 @@
 //! What the scripted server's methods and tools do.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
 
@@ -9,17 +11,21 @@ use super::state::State;
 /// Answers one request; messages before the answer go out first.
 pub(super) async fn run(state: &State, message: &Value, session: Option<&str>, out: &Sender<String>) {
     let (id, params) = (&message["id"], &message["params"]);
+    let known = |method: &str| state.behaviour().unknown_methods.iter().all(|unknown| unknown != method);
     let answer = match message["method"].as_str().unwrap_or_default() {
+        method if !known(method) => unknown_method(id, method),
         "ping" => result(id, "{}"),
-        "tools/list" => result(id, TOOLS),
+        "tools/list" => result(id, state.behaviour().tools.as_deref().unwrap_or(TOOLS)),
+        "resources/read" => {
+            let contents = json!({"uri": params["uri"], "text": session.unwrap_or("none")});
+            result(id, &json!({"contents": [contents]}).to_string())
+        }
         "tools/call" => match call(state, params, session, out).await {
             Some(Ok(text)) => result(id, &json!({"content": [{"type": "text", "text": text}]}).to_string()),
             Some(Err(error)) => format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#),
             None => return,
         },
-        other => format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found: {other}"}}}}"#
-        ),
+        other => unknown_method(id, other),
     };
     // The reader may have gone.
     let _ = out.send(answer).await;
@@ -36,10 +42,14 @@ async fn call(
     let message = || arguments["message"].as_str().unwrap_or_default().to_owned();
     let session = session.unwrap_or("none").to_owned();
     Some(Ok(match params["name"].as_str().unwrap_or_default() {
-        "echo" => message(),
+        "echo" | "lookup" | "put" | "transfer" => message(),
         "whoami" => session,
         "hold" => {
             state.pass(arguments["gate"].as_str().unwrap_or_default()).await;
+            message()
+        }
+        "sleep" => {
+            tokio::time::sleep(Duration::from_millis(arguments["ms"].as_u64().unwrap_or_default())).await;
             message()
         }
         "steps" => {
@@ -77,6 +87,10 @@ async fn call(
         }
         other => return Some(Err(json!({"code": -32602, "message": format!("Unknown tool: {other}")}))),
     }))
+}
+
+fn unknown_method(id: &Value, method: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found: {method}"}}}}"#)
 }
 
 fn result(id: &Value, result: &str) -> String {

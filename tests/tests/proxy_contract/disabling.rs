@@ -1,0 +1,89 @@
+//! The pool is switched on, off, and to `None` while clients call.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Result, ensure};
+use futures::future::try_join_all;
+use serde_json::{Value, json};
+use tests::eventually;
+
+use crate::call::{echo, hold, whoami};
+use crate::stage::{PATIENCE, Stage, check_sums};
+
+/// Four clients call without a pause while the file goes through `specs`; no call may fail or run twice.
+async fn under_traffic(stage: &Stage, specs: &[Value]) -> Result<()> {
+    let clients = try_join_all((0..4).map(|_| stage.client())).await?;
+    let (done, changes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let traffic = try_join_all(clients.iter().enumerate().map(async |(number, client)| {
+        let mut calls = 0;
+        while changes.load(Ordering::Relaxed) < specs.len() {
+            echo(client, &format!("{number}/{calls}")).await?;
+            calls += 1;
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+        anyhow::Ok(calls)
+    }));
+    let change = async {
+        for spec in specs {
+            stage.change(spec).await?;
+            let enough = done.load(Ordering::Relaxed) + 24;
+            eventually(PATIENCE, "calls", async || {
+                ensure!(done.load(Ordering::Relaxed) >= enough, "{done:?} of {enough}");
+                Ok(())
+            })
+            .await?;
+            changes.fetch_add(1, Ordering::Relaxed);
+        }
+        anyhow::Ok(())
+    };
+    let (calls, ()) = futures::try_join!(traffic, change)?;
+    ensure!(stage.server.calls("echo").len() == calls.iter().sum::<usize>(), "each once: {calls:?}");
+    check_sums(&stage.rest().await?)
+}
+
+#[tokio::test]
+async fn off_and_on_again() -> Result<()> {
+    let on = json!({"poolMinSize": 2, "poolMaxSize": 3});
+    let off = json!({"poolEnabled": false, "poolMinSize": 2, "poolMaxSize": 3});
+    let stage = Stage::full(&on).await?;
+    under_traffic(&stage, &[off.clone(), on.clone(), off, on]).await?;
+    let stats =
+        stage.when("the pool alone", |stats| stats.direct_sessions == 0 && stats.total_sessions <= 3).await?;
+    assert_eq!(stats.status, "active", "{stats:?}");
+    stage.server_sessions("the pool's sessions", |open| (2..=3).contains(&open.len())).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn strategy_none_and_back() -> Result<()> {
+    let spec = |strategy: &str| json!({"poolStrategy": strategy, "poolMinSize": 1, "poolMaxSize": 3});
+    let stage = Stage::full(&spec("RoundRobin")).await?;
+    under_traffic(&stage, &[spec("None"), spec("LeastConnections"), spec("None")]).await?;
+    let stats = stage.when("no pooled session", |stats| stats.total_sessions == 0).await?;
+    assert_eq!(stats.strategy, "none", "{stats:?}");
+    Ok(())
+}
+
+/// A call that runs when the pool goes finishes where it is; the next of the same client goes direct.
+#[tokio::test]
+async fn running_calls_finish() -> Result<()> {
+    let stage = Stage::full(&json!({"poolMinSize": 2, "poolMaxSize": 2})).await?;
+    let client = stage.client().await?;
+    let held = hold(&client, "g");
+    let busy = stage.session_of("g").await?;
+    stage.change(&json!({"poolEnabled": false, "poolMinSize": 2, "poolMaxSize": 2})).await?;
+    let own = whoami(&client).await?;
+    assert_ne!(own, busy);
+    stage
+        .server_sessions("the busy and the direct one", |open| {
+            *open == HashSet::from([busy.clone(), own.clone()])
+        })
+        .await?;
+    assert!(!held.is_finished());
+    stage.server.open("g");
+    assert_eq!(held.await??.text()?, "g");
+    stage.server_sessions("the direct one", |open| *open == HashSet::from([own.clone()])).await?;
+    assert_eq!(whoami(&client).await?, own);
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! The documented contract and the rules of the pool, from outside: what clients, the server and the admin port see.
+
+mod call;
+mod disabling;
+mod drain;
+mod endpoints;
+mod fairness;
+mod keepalive;
+mod loss;
+mod pinning;
+mod pre_ping;
+mod recycling;
+mod reset;
+mod rows;
+mod settings;
+mod stage;
+mod sticky;
+mod waiters;

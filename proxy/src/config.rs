@@ -216,6 +216,11 @@ impl Config {
         self.is_pooled() && scope && known
     }
 
+    /// The scope of a slot that serves one client only.
+    pub fn own_scope(&self, client: [u8; 16]) -> Scope {
+        if self.is_pooled() { Scope::Client(client) } else { Scope::Direct(client) }
+    }
+
     /// Why a request pins its client to the slot that carries it.
     pub fn pins(&self, method: &str, params: &Params<'_>) -> Option<PinReason> {
         let pinning = self.pool.spec.pinning.as_ref()?;

@@ -38,7 +38,7 @@ use crate::{
     },
     mcp::{self, Message, envelope::EnvelopeError, error::code},
     metrics::Requests,
-    pool::{Ask, Key, Pool},
+    pool::{Ask, Key, Lease, Pool},
     strategy::Affinity,
     upstream::{HttpConnector, Scope, SessionKey, key::ForwardedHeaders},
 };
@@ -122,7 +122,7 @@ impl Gateway {
         let Era::Session = Era::of(headers).map_err(refuse)?;
         Ok(match message {
             Message::Request { id, method, params } => {
-                self.request(&config, &client, headers, &body, id, &method, params).await
+                self.request(&client, headers, &body, id, &method, params).await
             }
             Message::Notification { method, params } => {
                 self.notification(&client, &body, &method, params).await
@@ -183,13 +183,25 @@ impl Gateway {
     }
 
     /// The key of the slots that may serve a client's request. A client that has a slot of its own keeps it while the
-    /// configuration allows.
+    /// configuration allows, in or outside the pool.
     fn key_of(&self, config: &Config, client: &ClientSession, headers: &HeaderMap) -> SessionKey {
         let key = key(config, headers, &client.claims);
         let Some(bound) = client.bound().filter(|bound| *bound != key) else { return key };
-        let own = SessionKey { scope: bound.scope, capabilities: bound.capabilities.clone(), ..key.clone() };
-        if config.allows(&bound) && own == bound {
-            return bound;
+        let own = SessionKey {
+            scope: bound.scope,
+            capabilities: Arc::clone(&bound.capabilities),
+            principal: bound.principal,
+            ..key.clone()
+        };
+        if own == bound {
+            if config.allows(&bound) {
+                return bound;
+            }
+            let renamed = SessionKey { scope: config.own_scope(client.claims.id), ..bound.clone() };
+            if self.pool.rename(&bound, &renamed) {
+                client.bind(Some(renamed.clone()));
+                return renamed;
+            }
         }
         self.pool.retire(&bound);
         client.bind(None);
@@ -247,8 +259,9 @@ fn key(config: &Config, headers: &HeaderMap, claims: &Claims) -> SessionKey {
 }
 
 /// What a slot is to the client whose request it carries.
-fn ties(key: &SessionKey, ask: Ask) -> Ties {
-    Ties { own: key.is_bound(), state: key.is_bound() || ask.affinity.is_some() }
+fn ties(key: &SessionKey, ask: Ask, lease: &Lease<HttpConnector>) -> Ties {
+    let own = key.is_bound();
+    Ties { own, state: own || (ask.affinity.is_some() && !lease.is_fresh()) }
 }
 
 fn refuse(rejection: checks::Rejection) -> Box<Response<Reply>> {

@@ -95,11 +95,14 @@ impl<C: Connector> Clone for Pool<C> {
 }
 
 impl<C: Connector> Pool<C> {
-    /// Makes a pool and starts its monitor. `warm` is the key of the sessions kept open without a client.
+    /// Makes a pool. `warm` is the key of the sessions kept open without a client.
     pub fn new(connector: C, limits: Limits, warm: Option<C::Key>) -> Self {
-        let shared = Arc::new(Shared::new(connector, limits, warm));
-        monitor::spawn(&shared);
-        Self(shared)
+        Self(Arc::new(Shared::new(connector, limits, warm)))
+    }
+
+    /// Starts to keep sessions warm and to look after them.
+    pub fn start(&self) {
+        monitor::spawn(&self.0);
     }
 
     /// Leases a slot of `key`, waiting in turn until `deadline`.
@@ -122,7 +125,11 @@ impl<C: Connector> Pool<C> {
                 lease.checked();
                 return Ok(lease);
             }
+            let fresh = lease.is_fresh();
             lease.discard(CloseReason::Unhealthy);
+            if let Some(affinity) = ask.affinity.filter(|_| fresh) {
+                self.told(affinity);
+            }
         }
     }
 
@@ -159,6 +166,7 @@ impl<C: Connector> Pool<C> {
 
     /// Puts new limits in force; slots that they still allow stay.
     pub fn set_limits(&self, limits: Limits, warm: Option<C::Key>) {
+        self.0.keepalive.send_replace(limits.keepalive);
         self.0.update(|state, now, actions| state.set_limits(limits, warm, now, actions));
     }
 

@@ -60,6 +60,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<()> {
     });
     let readiness = Arc::new(Readiness::default());
     let reload = Arc::new(Reload::new(args.config.clone(), Arc::clone(&gateway)));
+    gateway.pool.start();
     let admin = Arc::new(Admin::new(Arc::clone(&gateway), Arc::clone(&readiness), Arc::clone(&reload))?);
 
     tokio::spawn(Arc::clone(&readiness).prove(Arc::clone(&gateway)));

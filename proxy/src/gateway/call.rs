@@ -60,10 +60,14 @@ const NEED_OWN_SLOT: [&str; 6] = [
 /// What an attempt came to.
 enum Attempt {
     Done(Response<Reply>),
+    /// The configuration has changed since the key was worked out.
+    Outdated,
     /// What held the client's state was gone before; the request was not executed.
     StateGone,
-    /// The session was gone and the request was not executed.
-    Lost,
+    /// The session was gone, and with it what the client had in it, if it had; the request was not executed.
+    Lost {
+        state: bool,
+    },
     /// There was no connection; the session may live on.
     Unsent,
     /// The answer is gone; the request may have been executed.
@@ -86,7 +90,6 @@ impl Gateway {
     #[allow(clippy::too_many_arguments)]
     pub(super) async fn request(
         self: &Arc<Self>,
-        config: &Arc<Config>,
         client: &Arc<ClientSession>,
         headers: &HeaderMap,
         body: &Bytes,
@@ -94,59 +97,86 @@ impl Gateway {
         method: &str,
         params: Option<&RawValue>,
     ) -> Response<Reply> {
-        let key = self.key_of(config, client, headers);
-        match method {
-            "ping" => return reply::json(StatusCode::OK, result(id, "{}")),
-            "logging/setLevel" if !key.is_bound() => return set_level(client, id, params),
-            _ if !key.is_bound() && NEED_OWN_SLOT.contains(&method) => {
-                let message =
-                    format!("{method} is not carried over a shared session; use isolation: Session");
-                return reply::json(StatusCode::OK, error(Some(id), code::METHOD_NOT_FOUND, &message, None));
+        loop {
+            let config = self.config.load_full();
+            let key = self.key_of(&config, client, headers);
+            match method {
+                "ping" => return reply::json(StatusCode::OK, result(id, "{}")),
+                "logging/setLevel" if !key.is_bound() => return set_level(client, id, params),
+                _ if !key.is_bound() && NEED_OWN_SLOT.contains(&method) => {
+                    let message =
+                        format!("{method} is not carried over a shared session; use isolation: Session");
+                    return reply::json(
+                        StatusCode::OK,
+                        error(Some(id), code::METHOD_NOT_FOUND, &message, None),
+                    );
+                }
+                _ => {}
             }
-            _ => {}
+            let affinity = self.affinity(&config, client, &key, headers);
+            if client.take_lost() && (key.is_bound() || affinity.is_some()) {
+                return self.state_lost(client, id);
+            }
+            let parsed = Params::parse(params);
+            let pin = if key.is_bound() { None } else { config.pins(method, &parsed) };
+            let token = parsed.meta.and_then(|meta| meta.progress_token).map(RawValue::get);
+            let errand = Errand {
+                config: &config,
+                client,
+                ask: Ask { existing: client.bound().is_some(), affinity },
+                key,
+                call: Call { message: body, id, token },
+                pin,
+                extra: PER_REQUEST
+                    .iter()
+                    .filter_map(|name| Some((name.clone(), headers.get(name)?.clone())))
+                    .collect(),
+            };
+            if let Some(response) = self.run(errand, method, params).await {
+                return response;
+            }
+            tokio::task::yield_now().await;
         }
-        let affinity = self.affinity(config, client, &key, headers);
-        if client.take_lost() && (key.is_bound() || affinity.is_some()) {
-            return self.state_lost(client, id);
-        }
-        let parsed = Params::parse(params);
-        let pin = if key.is_bound() { None } else { config.pins(method, &parsed) };
-        let token = parsed.meta.and_then(|meta| meta.progress_token).map(RawValue::get);
-        let mut errand = Errand {
-            config,
-            client,
-            ask: Ask { existing: client.bound().is_some(), affinity },
-            key,
-            call: Call { message: body, id, token },
-            pin,
-            extra: PER_REQUEST
-                .iter()
-                .filter_map(|name| Some((name.clone(), headers.get(name)?.clone())))
-                .collect(),
-        };
+    }
+
+    /// Tries twice at most; none if the configuration has changed and nothing was sent.
+    async fn run(
+        self: &Arc<Self>,
+        mut errand: Errand<'_>,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Option<Response<Reply>> {
+        let (client, id) = (errand.client, errand.call.id);
         for round in 0..2 {
             match self.attempt(&mut errand).await {
-                Attempt::Done(response) => return response,
-                Attempt::StateGone => return self.state_lost(client, id),
-                Attempt::Lost if ties(&errand.key, errand.ask).state => {
+                Attempt::Done(response) => return Some(response),
+                Attempt::Outdated => return None,
+                // Its slot goes on under another name.
+                Attempt::StateGone if client.bound().is_some_and(|bound| bound != errand.key) => return None,
+                Attempt::StateGone => return Some(self.state_lost(client, id)),
+                Attempt::Lost { state } => {
                     if let Some(affinity) = errand.ask.affinity {
                         self.pool.told(affinity);
                     }
-                    return self.state_lost(client, id);
+                    if state {
+                        return Some(self.state_lost(client, id));
+                    }
+                    self.requests.count_repeat();
                 }
-                Attempt::Lost | Attempt::Unsent => self.requests.count_repeat(),
+                Attempt::Unsent => self.requests.count_repeat(),
                 Attempt::Unknown(reason) => {
-                    let again =
-                        round == 0 && self.may_repeat(config, &errand.key, errand.ask, method, params).await;
+                    let again = round == 0
+                        && self.may_repeat(errand.config, &errand.key, errand.ask, method, params).await;
                     if !again {
-                        return reply::json(StatusCode::BAD_GATEWAY, trouble::answer_lost(id, &reason));
+                        let lost = trouble::answer_lost(id, &reason);
+                        return Some(reply::json(StatusCode::BAD_GATEWAY, lost));
                     }
                     self.requests.count_repeat();
                 }
             }
         }
         let message = "the upstream lost its session twice in a row; the request was not executed";
-        trouble::unavailable(StatusCode::BAD_GATEWAY, Some(id), message, "session_lost", None)
+        Some(trouble::unavailable(StatusCode::BAD_GATEWAY, Some(id), message, "session_lost", None))
     }
 
     fn state_lost(&self, client: &ClientSession, id: &str) -> Response<Reply> {
@@ -161,6 +191,7 @@ impl Gateway {
         let lease = match self.pool.checkout(&errand.key, errand.ask, deadline).await {
             Ok(lease) => lease,
             Err(CheckoutError::Refused(Refusal::Lost)) => return Attempt::StateGone,
+            Err(CheckoutError::Refused(Refusal::Outdated)) => return Attempt::Outdated,
             Err(error) => return Attempt::Done(trouble::no_slot(config, Some(call.id), &error)),
         };
         if errand.key.is_bound() && !errand.ask.existing {
@@ -182,7 +213,7 @@ impl Gateway {
             }
         }
         let grace = config.settings.disconnect_grace;
-        let ties = ties(&errand.key, errand.ask);
+        let ties = ties(&errand.key, errand.ask, &lease);
         let mut exchange = Exchange::start(lease, client, call, &errand.extra, ties, grace);
         let response = match exchange.head().await {
             Head::Halted(halt) => {
@@ -191,14 +222,14 @@ impl Gateway {
             }
             Head::Response(response) => response,
             Head::Failed(error) => {
-                let Some((lease, _)) = exchange.into_body() else { return Attempt::Lost };
+                let Some((lease, _)) = exchange.into_body() else { return Attempt::Unsent };
                 trouble::broken(lease, ties.state);
                 let reason = crate::upstream::error::root_cause(&error);
                 return if error.is_connect() { Attempt::Unsent } else { Attempt::Unknown(reason) };
             }
         };
         if response.status() != StatusCode::OK {
-            return refused(exchange, response, call.id).await;
+            return refused(exchange, response, call.id, ties.state).await;
         }
         match answer::framing(&response) {
             Ok(answer::Framing::Events) => {
@@ -242,8 +273,8 @@ fn halted(id: &str, halt: Halt) -> Response<Reply> {
 }
 
 /// The upstream refused with an HTTP status: the session may be gone; else the refusal is passed on.
-async fn refused(exchange: Exchange, head: Response<()>, id: &str) -> Attempt {
-    let Some((mut lease, body)) = exchange.into_body() else { return Attempt::Lost };
+async fn refused(exchange: Exchange, head: Response<()>, id: &str, state: bool) -> Attempt {
+    let Some((mut lease, body)) = exchange.into_body() else { return Attempt::Unsent };
     let body = match body {
         Some(body) => answer::collect(body, REFUSAL_LIMIT).await.unwrap_or_default(),
         None => Bytes::new(),
@@ -251,7 +282,7 @@ async fn refused(exchange: Exchange, head: Response<()>, id: &str) -> Attempt {
     if lease.session().is_loss(head.status(), &body) {
         lease.session().set_lost();
         lease.lost();
-        return Attempt::Lost;
+        return Attempt::Lost { state };
     }
     let status = head.status();
     if status.is_server_error() {

@@ -22,7 +22,7 @@ use crate::{
         self, Message, ProtocolVersion,
         error::{code, result},
     },
-    pool::{Ask, Key},
+    pool::{Ask, CheckoutError, Key, Refusal},
 };
 
 #[derive(Deserialize)]
@@ -74,19 +74,21 @@ impl Gateway {
             // Too many to be remembered by the token: the client is asked nothing then.
             capabilities: if Sealer::fits(&capabilities) { capabilities.into() } else { "{}".into() },
         };
-        let key = key(config, headers, &claims);
-        let session = match self.pool.peek(&key) {
-            Some(session) => session,
-            None => {
-                let deadline = Instant::now() + config.settings.timeout;
-                match self.pool.checkout(&key, Ask::default(), deadline).await {
-                    Ok(lease) => {
-                        let session = Arc::clone(lease.session());
-                        lease.unused();
-                        session
-                    }
-                    Err(error) => return no_slot(config, Some(id), &error),
+        let (key, session) = loop {
+            let config = self.config.load_full();
+            let key = key(&config, headers, &claims);
+            if let Some(session) = self.pool.peek(&key) {
+                break (key, session);
+            }
+            let deadline = Instant::now() + config.settings.timeout;
+            match self.pool.checkout(&key, Ask::default(), deadline).await {
+                Ok(lease) => {
+                    let session = Arc::clone(lease.session());
+                    lease.unused();
+                    break (key, session);
                 }
+                Err(CheckoutError::Refused(Refusal::Outdated)) => tokio::task::yield_now().await,
+                Err(error) => return no_slot(&config, Some(id), &error),
             }
         };
         let Ok(token) = self.sealer.seal(&claims) else {

@@ -78,8 +78,8 @@ impl Repeat {
         let token = Params::parse(params).meta.and_then(|meta| meta.progress_token).map(RawValue::get);
         let call = Call { message: &self.message, id, token };
         let grace = self.config.settings.disconnect_grace;
-        let mut exchange =
-            Exchange::start(lease, &self.client, call, &self.extra, super::ties(&self.key, self.ask), grace);
+        let ties = super::ties(&self.key, self.ask, &lease);
+        let mut exchange = Exchange::start(lease, &self.client, call, &self.extra, ties, grace);
         match exchange.head().await {
             Head::Response(response) if response.status() == StatusCode::OK => {
                 match answer::framing(&response) {

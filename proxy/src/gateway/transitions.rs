@@ -6,11 +6,7 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use crate::{
-    config::Config,
-    downstream::client::Halt,
-    operations::Operation,
-    pool::Key,
-    upstream::{Scope, SessionKey},
+    config::Config, downstream::client::Halt, operations::Operation, pool::Key, upstream::SessionKey,
 };
 
 impl Gateway {
@@ -75,9 +71,7 @@ impl Gateway {
             let Some(old) = client.bound().filter(|key| key.is_direct() == config.is_pooled()) else {
                 continue;
             };
-            let id = client.claims.id;
-            let scope = if config.is_pooled() { Scope::Client(id) } else { Scope::Direct(id) };
-            let new = SessionKey { scope, ..old.clone() };
+            let new = SessionKey { scope: config.own_scope(client.claims.id), ..old.clone() };
             if self.pool.rename(&old, &new) {
                 client.bind(Some(new));
             }

@@ -5,21 +5,20 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Connector,
     shared::Shared,
-    state::{CloseReason, Ending, PinReason, SlotId},
+    state::{CloseReason, Ending, Grant, PinReason, SlotId},
 };
 
 /// A guard: dropping it, in whatever way, gives the slot back.
 pub struct Lease<C: Connector> {
     shared: Arc<Shared<C>>,
     session: Arc<C::Session>,
-    slot: SlotId,
-    check: bool,
+    grant: Grant,
     ending: Ending,
 }
 
 impl<C: Connector> Lease<C> {
-    pub(super) fn new(shared: Arc<Shared<C>>, session: Arc<C::Session>, slot: SlotId, check: bool) -> Self {
-        Self { shared, session, slot, check, ending: Ending::default() }
+    pub(super) fn new(shared: Arc<Shared<C>>, session: Arc<C::Session>, grant: Grant) -> Self {
+        Self { shared, session, grant, ending: Ending::default() }
     }
 
     /// The slot's session.
@@ -29,7 +28,12 @@ impl<C: Connector> Lease<C> {
 
     /// The slot's number.
     pub fn slot(&self) -> SlotId {
-        self.slot
+        self.grant.slot
+    }
+
+    /// Whether the request's affinity key was bound to the slot by this lease: it has left nothing there yet.
+    pub fn is_fresh(&self) -> bool {
+        self.grant.fresh
     }
 
     /// Ends the lease and the slot with it.
@@ -55,36 +59,36 @@ impl<C: Connector> Lease<C> {
     /// The server lost the session: the slot is closed, and its endpoint's other slots are checked before use.
     pub fn lost(mut self) {
         self.condemn(CloseReason::Lost);
-        self.shared.suspect(self.slot);
+        self.shared.suspect(self.grant.slot);
     }
 
     /// Something is wrong at the endpoint: its slots, this one too, are checked before their next use.
     pub fn doubted(self) {
-        self.shared.suspect(self.slot);
+        self.shared.suspect(self.grant.slot);
     }
 
     /// Makes the slot one client's own, for which `key` is bound. False if the slot is to be closed already, or that client
     /// has a slot of its own.
     pub fn pin(&self, key: &C::Key, reason: PinReason) -> bool {
-        self.shared.pin(self.slot, key, reason)
+        self.shared.pin(self.grant.slot, key, reason)
     }
 
     /// Ends a lease that sent nothing: it does not count as a request of the slot.
     pub fn unused(self) {
-        self.shared.uncount(self.slot);
+        self.shared.uncount(self.grant.slot);
     }
 
     pub(super) fn needs_check(&self) -> bool {
-        self.check
+        self.grant.check
     }
 
     pub(super) fn checked(&self) {
-        self.shared.checked(self.slot);
+        self.shared.checked(self.grant.slot);
     }
 }
 
 impl<C: Connector> Drop for Lease<C> {
     fn drop(&mut self) {
-        self.shared.release(self.slot, self.ending);
+        self.shared.release(self.grant.slot, self.ending);
     }
 }

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use foldhash::{HashMap, HashMapExt};
 use parking_lot::{Mutex, MutexGuard};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -29,6 +32,8 @@ type Answer<C> = Result<Lease<C>, CheckoutError<<C as Connector>::Error>>;
 pub(super) struct Shared<C: Connector> {
     pub connector: C,
     inner: Mutex<Inner<C>>,
+    /// Quiet time after which a session is pinged, as it is now.
+    pub keepalive: watch::Sender<Option<Duration>>,
     pub stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -42,6 +47,7 @@ struct Inner<C: Connector> {
 /// What is left to do without the lock.
 enum Deed<C: Connector> {
     Answer(oneshot::Sender<Answer<C>>, Answer<C>),
+    Return(Lease<C>),
     Spawn(Opening<C::Key>),
 }
 
@@ -61,10 +67,12 @@ pub(super) enum Turn<C: Connector> {
 
 impl<C: Connector> Shared<C> {
     pub fn new(connector: C, limits: Limits, warm: Option<C::Key>) -> Self {
+        let keepalive = watch::Sender::new(limits.keepalive);
         let state = State::new(limits, warm, &connector.endpoints(), fastrand::u64(..));
         Self {
             connector,
             inner: Mutex::new(Inner { state, live: HashMap::new(), waiters: HashMap::new() }),
+            keepalive,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
@@ -108,6 +116,7 @@ impl<C: Connector> Shared<C> {
             match deed {
                 // A waiter that is gone drops the lease, which gives it to the next one.
                 Deed::Answer(sender, answer) => drop(sender.send(answer)),
+                Deed::Return(lease) => drop(lease),
                 Deed::Spawn(opening) => {
                     self.tasks.spawn(slot_task::run(Arc::clone(self), opening));
                 }
@@ -179,10 +188,6 @@ impl<C: Connector> Shared<C> {
         self.carry_out(inner, actions);
     }
 
-    pub fn keepalive(&self) -> Option<Duration> {
-        self.inner.lock().state.limits().keepalive
-    }
-
     pub fn close_outdated(self: &Arc<Self>) {
         let mut actions = Vec::new();
         let mut inner = self.inner.lock();
@@ -243,15 +248,18 @@ impl<C: Connector> Shared<C> {
 impl<C: Connector> Inner<C> {
     fn lease(&self, shared: &Arc<Shared<C>>, grant: Grant) -> Option<Lease<C>> {
         let session = self.live.get(&grant.slot)?.session.clone()?;
-        Some(Lease::new(Arc::clone(shared), session, grant.slot, grant.check))
+        Some(Lease::new(Arc::clone(shared), session, grant))
     }
 
     fn prepare(&mut self, shared: &Arc<Shared<C>>, action: Action<C::Key, C::Error>) -> Option<Deed<C>> {
         match action {
             Action::Grant(waiter, grant) => {
-                // The sender first: a lease that is dropped here would ask for the lock that is held.
-                let sender = self.waiters.remove(&waiter)?;
-                Some(Deed::Answer(sender, Ok(self.lease(shared, grant)?)))
+                let lease = self.lease(shared, grant)?;
+                Some(match self.waiters.remove(&waiter) {
+                    Some(sender) => Deed::Answer(sender, Ok(lease)),
+                    // Given back once the lock is free.
+                    None => Deed::Return(lease),
+                })
             }
             Action::Fail(waiter, failure) => {
                 Some(Deed::Answer(self.waiters.remove(&waiter)?, Err(failure.into())))

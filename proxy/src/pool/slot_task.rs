@@ -14,9 +14,6 @@ use super::{
 /// First pause after a session could not be opened.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// How often a session is looked at for a ping while keepalive is off, in case it is turned on.
-const UNUSED_KEEPALIVE: Duration = Duration::from_secs(60);
-
 /// How long a keepalive ping may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -61,14 +58,16 @@ async fn keep_alive<C: Connector>(
     session: &C::Session,
     close: &CancellationToken,
 ) {
+    let mut keepalive = shared.keepalive.subscribe();
     loop {
-        let keepalive = shared.keepalive();
-        let due = keepalive.map_or(UNUSED_KEEPALIVE, |period| period.saturating_sub(session.quiet_for()));
+        let period = *keepalive.borrow_and_update();
+        let due = period.map(|period| Instant::now() + period.saturating_sub(session.quiet_for()));
         tokio::select! {
             () = close.cancelled() => return,
-            () = tokio::time::sleep_until(Instant::now() + due) => {}
+            _ = keepalive.changed() => continue,
+            () = until(due) => {}
         }
-        if keepalive.is_none_or(|period| session.quiet_for() < period) {
+        if period.is_none_or(|period| session.quiet_for() < period) {
             continue;
         }
         tokio::select! {
@@ -82,5 +81,12 @@ async fn keep_alive<C: Connector>(
                 }
             }
         }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }

@@ -71,6 +71,8 @@ pub struct Grant {
     pub slot: SlotId,
     /// Whether the session is to be checked before it is used.
     pub check: bool,
+    /// The affinity key, if any, was bound to the slot by this lease: it has left nothing there yet.
+    pub fresh: bool,
 }
 
 /// How a lease ended.
@@ -114,6 +116,9 @@ pub enum Refusal {
     /// The server has no address.
     #[error("the server has no address")]
     NoEndpoint,
+    /// The configuration no longer has such keys: the asker is to work its key out again.
+    #[error("the configuration has changed")]
+    Outdated,
     /// The slot that held the client's state in the server is gone.
     #[error("the session that held this client's state is gone")]
     Lost,
@@ -196,6 +201,9 @@ impl<K: Key, E: Clone> State<K, E> {
         if self.closed {
             return Err(Failure::Refused(Refusal::Closed));
         }
+        if self.limits.max == 0 && !key.is_direct() {
+            return Err(Failure::Refused(Refusal::Outdated));
+        }
         let at = self.buckets.find_or_make(key, self.limits.strategy, now);
         let bucket = &mut self.buckets[at];
         bucket.used = now;
@@ -243,14 +251,16 @@ impl<K: Key, E: Clone> State<K, E> {
 
     /// Takes a waiter out of its queue; false if it was granted or failed already.
     pub fn forget(&mut self, key: &K, waiter: WaiterId) -> bool {
-        let Some(at) = self.buckets.find(key) else { return false };
-        let waiters = &mut self.buckets[at].waiters;
-        let found = waiters.binary_search_by_key(&waiter, |waiter| waiter.id);
-        if let Ok(place) = found {
-            waiters.remove(place);
-            self.waiting -= 1;
-        }
-        found.is_ok()
+        let found = |bucket: &bucket::Bucket<K, E>| {
+            bucket.waiters.binary_search_by_key(&waiter, |waiter| waiter.id).ok()
+        };
+        let home = self.buckets.find(key).and_then(|at| Some((at, found(&self.buckets[at])?)));
+        // It may have been renamed while it waited.
+        let place = home.or_else(|| self.buckets.iter().find_map(|(at, bucket)| Some((at, found(bucket)?))));
+        let Some((at, place)) = place else { return false };
+        self.buckets[at].waiters.remove(place);
+        self.waiting -= 1;
+        true
     }
 
     /// Ends a lease.

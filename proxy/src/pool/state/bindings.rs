@@ -31,9 +31,9 @@ impl Bindings {
         self.keys.get(&key)?.slot
     }
 
-    /// Binds the key, or notes another use.
-    pub fn bind(&mut self, key: Affinity, slot: SlotId, now: Instant) {
-        self.keys.insert(key, Binding { slot: Some(slot), used: now });
+    /// Binds the key, or notes another use; true if it was not bound before.
+    pub fn bind(&mut self, key: Affinity, slot: SlotId, now: Instant) -> bool {
+        self.keys.insert(key, Binding { slot: Some(slot), used: now }).is_none()
     }
 
     /// Whether the key's slot is gone; it counts as told from now on.

@@ -48,7 +48,7 @@ impl<K: Key, E: Clone> State<K, E> {
 
     /// At check-in: dooms the slot if it is one more than may be, or worn while it holds no client's state.
     pub(super) fn wear(&mut self, id: SlotId, now: Instant) {
-        let over = self.pooled > self.limits.max;
+        let over = self.pooled > self.limits.max || self.exceeds_cap(id);
         let Some(slot) = self.slots.get(&id) else { return };
         let bucket = &self.buckets[slot.bucket];
         if slot.doomed.is_some() {
@@ -93,6 +93,10 @@ impl<K: Key, E: Clone> State<K, E> {
         self.condemn_where(CloseReason::Outdated, actions, |state, id| {
             state.slots.get(&id).is_some_and(|slot| !allowed(&state.buckets[slot.bucket].key))
         });
+        let gone = self.buckets.iter().filter(|(_, bucket)| !allowed(&bucket.key)).map(|(at, _)| at);
+        for at in gone.collect::<Vec<_>>() {
+            self.fail_waiters(at, &Failure::Refused(Refusal::Outdated), actions);
+        }
     }
 
     /// Replaces every slot: idle ones now, busy ones at check-in.

@@ -279,8 +279,8 @@ impl<E: Clone> Endpoints<E> {
         let guess = self.available(now).filter_map(|endpoint| endpoint.latency.estimate(now));
         let guess = guess.fold(f64::INFINITY, f64::min);
         let cost = |endpoint: &Endpoint<E>| {
-            // An endpoint that answered nothing yet is taken to be as quick as the quickest.
-            let latency = endpoint.latency.estimate(now).unwrap_or(guess).clamp(1e-6, 3600.0);
+            // An endpoint that answered nothing yet is taken to be twice as quick as the quickest: so it is tried.
+            let latency = endpoint.latency.estimate(now).unwrap_or(guess / 2.0).clamp(1e-6, 3600.0);
             latency * (endpoint.leases + endpoint.opening + 1) as f64 / endpoint.weight(now)
         };
         let (a, b) = (self.available(now).nth(first)?, self.available(now).nth(second));

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{
-    Actions, EndpointSpec, State,
+    Actions, EndpointSpec, Failure, Refusal, State,
     bucket::BucketId,
     slot::{CloseReason, SlotId},
 };
@@ -58,8 +58,9 @@ impl<K: Key, E: Clone> State<K, E> {
             idle.map(|(id, slot)| (!self.is_movable(*id, slot, now), slot.idle_since, *id)).collect();
         idle.sort_unstable();
         for (held, since, id) in idle {
+            let of_capped = self.exceeds_cap(id);
             let old = self.limits.idle.is_some_and(|most| now.saturating_duration_since(since) >= most);
-            let reason = if kept > self.limits.max {
+            let reason = if kept > self.limits.max || of_capped {
                 CloseReason::OverMax
             } else if old && kept > self.limits.min {
                 CloseReason::Idle
@@ -72,6 +73,18 @@ impl<K: Key, E: Clone> State<K, E> {
                 kept -= 1;
             }
         }
+    }
+
+    /// Whether the slot's principal has more slots than it may, without those that are going.
+    pub(super) fn exceeds_cap(&self, id: SlotId) -> bool {
+        let Some(most) = self.limits.max_per_principal else { return false };
+        let Some(slot) = self.slots.get(&id) else { return false };
+        let Some(principal) = self.buckets[slot.bucket].principal else { return false };
+        let kept = self.slots.values().filter(|slot| {
+            let bucket = &self.buckets[slot.bucket];
+            slot.doomed.is_none() && !bucket.direct && bucket.principal == Some(principal)
+        });
+        kept.count() > most
     }
 
     /// Idle slots of the pool that are no client's own.
@@ -135,6 +148,12 @@ impl<K: Key, E: Clone> State<K, E> {
         let changed = strategy != self.limits.strategy;
         self.limits = limits;
         self.warm = warm;
+        if self.limits.max == 0 {
+            let pooled = self.buckets.iter().filter(|(_, bucket)| !bucket.direct).map(|(at, _)| at);
+            for at in pooled.collect::<Vec<_>>() {
+                self.fail_waiters(at, &Failure::Refused(Refusal::Outdated), actions);
+            }
+        }
         for (_, bucket) in self.buckets.iter_mut() {
             bucket.try_again();
             if changed {

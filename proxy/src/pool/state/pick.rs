@@ -45,10 +45,8 @@ impl<K: Key, E: Clone> State<K, E> {
         }
         self.leases += 1;
         self.counters.acquisitions += 1;
-        if let Some(affinity) = affinity {
-            self.buckets[at].bindings.bind(affinity, id, now);
-        }
-        Some(Grant { slot: id, check })
+        let fresh = affinity.is_some_and(|affinity| self.buckets[at].bindings.bind(affinity, id, now));
+        Some(Grant { slot: id, check, fresh })
     }
 
     fn pick(&mut self, at: BucketId, affinity: Option<Affinity>, now: Instant) -> Pick {

@@ -193,7 +193,7 @@ impl Gateway {
             principal: bound.principal,
             ..key.clone()
         };
-        if own == bound {
+        if own == bound && (key.is_bound() || client.is_pinned()) {
             if config.allows(&bound) {
                 return bound;
             }

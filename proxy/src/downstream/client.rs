@@ -23,6 +23,8 @@ pub struct ClientSession {
     in_flight: Mutex<Vec<Arc<InFlight>>>,
     /// The key of the slot that holds this client's state in the server.
     bound: Mutex<Option<SessionKey>>,
+    /// That slot was pinned: its key's own would be shared.
+    pinned: AtomicBool,
     /// Severity below which log messages are kept from this client.
     least_severity: AtomicU8,
     /// The client is to be told, once, that its state in the server is gone.
@@ -83,6 +85,7 @@ impl ClientSession {
             used: Mutex::new(Instant::now()),
             in_flight: Mutex::default(),
             bound: Mutex::default(),
+            pinned: AtomicBool::new(false),
             least_severity: AtomicU8::new(0),
             lost: AtomicBool::new(false),
             listening: AtomicBool::new(false),
@@ -130,8 +133,22 @@ impl ClientSession {
         self.bound.lock().clone()
     }
 
+    /// Whether it has a slot of its own although its key's are shared.
+    pub fn is_pinned(&self) -> bool {
+        self.pinned.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a slot of its own was made of a shared one.
+    pub fn pin(&self, key: SessionKey) {
+        *self.bound.lock() = Some(key);
+        self.pinned.store(true, Ordering::Relaxed);
+    }
+
     /// Notes which slot holds its state from now on; gives the one that did.
     pub fn bind(&self, key: Option<SessionKey>) -> Option<SessionKey> {
+        if key.is_none() {
+            self.pinned.store(false, Ordering::Relaxed);
+        }
         std::mem::replace(&mut self.bound.lock(), key)
     }
 

@@ -201,7 +201,7 @@ impl Gateway {
         if let Some(reason) = errand.pin.take() {
             let own = errand.key.owned_by(client.claims.id);
             if lease.pin(&own, reason) {
-                client.bind(Some(own.clone()));
+                client.pin(own.clone());
                 errand.key = own;
                 errand.ask = Ask { existing: true, affinity: None };
             } else if client.bound().as_ref() == Some(&own) {

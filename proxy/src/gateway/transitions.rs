@@ -6,7 +6,11 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use crate::{
-    config::Config, downstream::client::Halt, operations::Operation, pool::Key, upstream::SessionKey,
+    config::Config,
+    downstream::client::{ClientSession, Halt},
+    operations::Operation,
+    pool::Key,
+    upstream::{Scope, SessionKey},
 };
 
 impl Gateway {
@@ -65,16 +69,25 @@ impl Gateway {
         self.requests.count_drain_aborts(aborted);
     }
 
-    /// A client's own slot goes on serving it when pooling is turned on or off.
+    /// A client's own slot goes on serving it when pooling is turned on or off, and is closed where clients share now.
     fn rename_bound(&self, config: &Config) {
         for client in self.clients.all() {
-            let Some(old) = client.bound().filter(|key| key.is_direct() == config.is_pooled()) else {
-                continue;
-            };
-            let new = SessionKey { scope: config.own_scope(client.claims.id), ..old.clone() };
-            if self.pool.rename(&old, &new) {
-                client.bind(Some(new));
+            let Some(old) = client.bound() else { continue };
+            if Self::shares(config, &client) {
+                self.pool.retire(&old);
+                client.bind(None);
+            } else if old.is_direct() == config.is_pooled() {
+                let new = SessionKey { scope: config.own_scope(client.claims.id), ..old.clone() };
+                if self.pool.rename(&old, &new) {
+                    client.bind(Some(new));
+                }
             }
         }
+    }
+
+    /// Whether a client's requests go to slots that it shares with others.
+    fn shares(config: &Config, client: &ClientSession) -> bool {
+        let scope = config.scope(client.claims.id, client.claims.principal);
+        !client.is_pinned() && matches!(scope, Scope::Shared | Scope::Principal(_))
     }
 }

@@ -31,6 +31,10 @@ pub const CONFIG_NUDGE: &str = "mcpgateway.io/config-nudge";
 /// Annotation on a rendering: the URL to dial when none of its endpoints answers.
 pub const SERVICE_URL: &str = "mcpgateway.io/service-url";
 
+/// Annotation on a rendering: when a drain ends what still runs (RFC 3339). Without it the time counts from when a proxy
+/// first sees the drain.
+pub const DRAIN_DEADLINE: &str = "mcpgateway.io/drain-deadline";
+
 /// Name of the proxy's container.
 pub const PROXY_CONTAINER: &str = "proxy";
 /// Name of the MCP server's container.

@@ -87,6 +87,10 @@ pub struct PoolStats {
     pub unattributed_notifications: u64,
     /// How often the pool was reset.
     pub epoch: u64,
+    /// The last reset token that was taken note of, whether it acted or not.
+    pub reset_token: Option<String>,
+    /// Sessions from before the last reset that are still open.
+    pub outdated_sessions: u64,
     /// Memory of this process, in bytes.
     pub memory_bytes: u64,
     /// Its memory when it had become ready, in bytes.

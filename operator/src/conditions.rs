@@ -77,8 +77,18 @@ pub enum Reason {
     PodsFailing,
     /// Degraded: the pool works as it should.
     AsExpected,
+    /// Progressing: sessions from before a reset are being replaced.
+    Resetting,
     /// Drained: nobody asked for it.
     NotRequested,
+    /// Drained: requests still run, or sessions are still open.
+    Draining,
+    /// Drained: no session is open.
+    DrainCompleted,
+    /// Drained: no session is open, and requests were ended at the deadline.
+    DeadlineExceeded,
+    /// Drained: some proxies did not say so in time.
+    Unconfirmed,
 }
 
 impl Reason {
@@ -105,7 +115,12 @@ impl Reason {
             Self::ProxiesUnreachable => "ProxiesUnreachable",
             Self::PodsFailing => "PodsFailing",
             Self::AsExpected => "AsExpected",
+            Self::Resetting => "Resetting",
             Self::NotRequested => "NotRequested",
+            Self::Draining => "Draining",
+            Self::DrainCompleted => "DrainCompleted",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::Unconfirmed => "Unconfirmed",
         }
     }
 }
@@ -174,6 +189,13 @@ pub fn follow(
             }
         })
         .collect()
+}
+
+/// Sets one condition of a stored status and leaves the others.
+pub fn set(conditions: &mut Vec<Condition>, verdict: &Verdict, generation: Option<i64>, now: Timestamp) {
+    let new = follow(conditions, std::slice::from_ref(verdict), generation, now);
+    conditions.retain(|condition| condition.type_ != verdict.kind.name());
+    conditions.extend(new);
 }
 
 #[cfg(test)]

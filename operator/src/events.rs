@@ -39,6 +39,17 @@ fn notice(before: Option<&Condition>, verdict: &Verdict) -> Option<Notice> {
         (Kind::Degraded, false, _) if before.is_some_and(|before| before.status == "True") => {
             (false, "Recovered", "Observe")
         }
+        (Kind::Drained, false, Reason::Draining) => (false, "DrainStarted", "Drain"),
+        (Kind::Drained, true, Reason::DeadlineExceeded) => (true, "DrainDeadlineExceeded", "Drain"),
+        (Kind::Drained, true, Reason::Unconfirmed) => (true, "DrainUnconfirmed", "Drain"),
+        (Kind::Drained, true, _) => (false, "DrainCompleted", "Drain"),
+        (Kind::Drained, false, _) if before.is_some() => (false, "Resumed", "Drain"),
+        (Kind::Progressing, true, Reason::Resetting) => (false, "ResetStarted", "Reset"),
+        (Kind::Progressing, false, Reason::UpToDate)
+            if before.is_some_and(|before| before.reason == Reason::Resetting.name()) =>
+        {
+            (false, "ResetCompleted", "Reset")
+        }
         (Kind::Progressing, _, reason @ (Reason::RolloutStalled | Reason::ApplyFailed)) => {
             (true, reason.name(), "Apply")
         }

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use crds::{SessionPool, SessionPoolStatus};
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Client, Resource, ResourceExt,
     core::{DeserializeGuard, error_boundary::InvalidObject},
@@ -14,12 +13,13 @@ use kube::{
 use crate::{
     backoff,
     children::{Applied, Children, Owner, Planned},
-    conditions::Reason,
+    conditions::{self, Kind, Reason, Verdict},
     events::{self, Notice},
     memory::{Memory, PoolId},
     metrics::Metrics,
     reconcile::{
         apply::ApplyError,
+        lifecycle::Lifecycle,
         nudge::Due,
         observe::{Fleet, StatsClient},
         references::References,
@@ -30,6 +30,7 @@ use crate::{
 
 pub mod apply;
 pub mod endpoints;
+pub mod lifecycle;
 pub mod nudge;
 pub mod observe;
 pub mod plan;
@@ -114,7 +115,9 @@ async fn run(pool: &SessionPool, context: &Context) -> Result<Action, Error> {
     let service = pool.spec.upstream.service_ref.as_ref().map(|service| service.name.as_str());
     let references = references::look_up(&context.client, &owner, service).await.map_err(Error::LookUp)?;
     let passed = context.memory.with(&id(pool), &owner.uid, |notes| notes.passed.clone());
-    let designed = design(pool, &context.defaults, &references, passed.as_deref());
+    let begun = begin(pool, &owner, context).await?;
+    let (pool, mut lifecycle, before) = (&begun.pool, begun.lifecycle, pool.status.clone());
+    let designed = design(pool, &context.defaults, &references, &lifecycle, passed.as_deref());
     let outcome = match designed {
         Ok((resolved, planned)) => Box::pin(carry_out(resolved, planned, context)).await?,
         Err(refusal) => Err(refusal),
@@ -132,8 +135,43 @@ async fn run(pool: &SessionPool, context: &Context) -> Result<Action, Error> {
         Ok(resolved) => nudge_stale(resolved, &fleet, context).await,
         Err(_) => false,
     };
-    let settled = tell(pool, &owner, &outcome, deployment.as_ref(), &fleet, context).await?;
-    Ok(next(&outcome, nudged, settled, context, &id(pool), &owner.uid))
+    let told = outcome.as_ref().ok().map(|resolved| resolved.rendering.revision.as_str());
+    let progress = lifecycle.follow(&fleet, told, Timestamp::now());
+    let moving = lifecycle.is_moving();
+    let findings = Findings {
+        pool,
+        outcome: outcome.as_ref(),
+        deployment: deployment.as_ref(),
+        fleet: &fleet,
+        lifecycle: &lifecycle,
+        progress: &progress,
+        sample: None,
+        now: Timestamp::now(),
+    };
+    let settled = tell(&owner, before.as_ref(), findings, context).await?;
+    Ok(next(&outcome, nudged || moving, settled, context, &id(pool), &owner.uid))
+}
+
+/// A pool whose status holds what has to be remembered before its proxies are told.
+struct Begun {
+    pool: SessionPool,
+    lifecycle: Lifecycle,
+}
+
+/// Works out what drain and reset ask for. A drain's beginning is stored first: its deadline counts from there, whatever
+/// becomes of this operator.
+async fn begin(pool: &SessionPool, owner: &Owner, context: &Context) -> Result<Begun, Error> {
+    let lifecycle = lifecycle::begin(pool, Timestamp::now());
+    let mut pool = pool.clone();
+    if lifecycle.begins {
+        let mut status = pool.status.clone().unwrap_or_default();
+        status.drain.clone_from(&lifecycle.drain);
+        let verdict = Verdict::no(Kind::Drained, Reason::Draining, "the drain begins");
+        conditions::set(&mut status.conditions, &verdict, pool.metadata.generation, Timestamp::now());
+        report::write(&context.client, owner, &status).await.map_err(Error::Report)?;
+        pool.status = Some(status);
+    }
+    Ok(Begun { pool, lifecycle })
 }
 
 /// Resolve and plan: the pure half of a reconcile. `passed` is a revision that is known to be sound.
@@ -141,9 +179,10 @@ fn design(
     pool: &SessionPool,
     defaults: &Defaults,
     references: &References,
+    lifecycle: &Lifecycle,
     passed: Option<&str>,
 ) -> Result<(ResolvedPool, Children<Planned>), Refusal> {
-    let resolved = resolve::resolve(pool, defaults, references)?;
+    let resolved = resolve::resolve(pool, defaults, references, lifecycle)?;
     if passed != Some(resolved.rendering.revision.as_str()) {
         resolve::check(&resolved.rendering)?;
     }
@@ -189,27 +228,25 @@ async fn nudge_stale(resolved: &ResolvedPool, fleet: &Fleet, context: &Context) 
     fleet.pods.iter().any(|pod| pod.running && !pod.terminating && pod.revision() != Some(revision))
 }
 
-/// Report: writes the status when it changed, and tells what changed. Says whether the pool is at rest.
+/// Report: writes the status when it changed, and tells what changed since `before`. Says whether the pool is at rest.
 async fn tell(
-    pool: &SessionPool,
     owner: &Owner,
-    outcome: &Result<ResolvedPool, Refusal>,
-    deployment: Option<&Deployment>,
-    fleet: &Fleet,
+    before: Option<&SessionPoolStatus>,
+    mut findings: Findings<'_>,
     context: &Context,
 ) -> Result<bool, Error> {
+    let pool = findings.pool;
     let stored = report::stored_counters(pool);
-    let sample = context.memory.with(&id(pool), &owner.uid, |notes| notes.ledger.observe(fleet, stored));
-    let findings =
-        Findings { pool, outcome: outcome.as_ref(), deployment, fleet, sample, now: Timestamp::now() };
+    findings.sample =
+        context.memory.with(&id(pool), &owner.uid, |notes| notes.ledger.observe(findings.fleet, stored));
     let report = report::report(&findings);
-    let before = pool.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let before = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let notices = events::between(before, &report.verdicts);
     context.describe(pool, &report.status);
     if pool.status.as_ref() != Some(&report.status) {
         report::write(&context.client, owner, &report.status).await.map_err(Error::Report)?;
-        events::publish(&context.recorder, &pool.object_ref(&()), notices).await;
     }
+    events::publish(&context.recorder, &pool.object_ref(&()), notices).await;
     Ok(report.settled)
 }
 

@@ -18,6 +18,7 @@ use hyper::{
     HeaderMap, Uri,
     header::{self, HeaderName, HeaderValue},
 };
+use jiff::Timestamp;
 
 use crate::{
     mcp::envelope::Params,
@@ -91,6 +92,8 @@ pub struct Config {
     pub sticky_header: Option<HeaderName>,
     /// Headers that sessions are opened with on behalf of the client.
     pub forwarded_headers: Vec<HeaderName>,
+    /// When a drain ends what still runs, as the operator has set it for all proxies.
+    pub drain_deadline: Option<Timestamp>,
     /// The operator's hash of the rendering.
     pub revision: Option<String>,
     endpoints: Vec<(Uri, u32)>,
@@ -133,6 +136,10 @@ impl Config {
         let fallback = annotation(names::SERVICE_URL)
             .map(|url| uri(&url).map_err(|message| value("metadata.annotations", message)))
             .transpose()?;
+        let drain_deadline = annotation(names::DRAIN_DEADLINE)
+            .map(|text| text.parse::<Timestamp>())
+            .transpose()
+            .map_err(|error| value("metadata.annotations", format!("{}: {error}", names::DRAIN_DEADLINE)))?;
         let mut endpoints = Vec::new();
         if let Some(url) = &upstream.url {
             endpoints.push((uri(url).map_err(|message| value("spec.upstream.url", message))?, 1));
@@ -174,6 +181,7 @@ impl Config {
             identity_headers: names("spec.identityHeaders", &pool.spec.identity_headers)?,
             forwarded_headers,
             sticky_header,
+            drain_deadline,
             revision: annotation(names::CONFIG_REVISION),
             endpoints,
             fallback,

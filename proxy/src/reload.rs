@@ -3,10 +3,15 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{config::Config, gateway::Gateway, operations::Operations};
+use crate::{
+    config::Config,
+    gateway::Gateway,
+    operations::{Asked, Operations},
+};
 
 /// The file is looked at this often. The kubelet swaps a link above the file, which no watch on the file shows.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -25,7 +30,7 @@ impl Reload {
     /// Watches `path` for the gateway that runs what it held, and has it begin as that asks.
     pub fn new(path: PathBuf, gateway: Arc<Gateway>) -> Self {
         let mut operations = Operations::default();
-        gateway.operate(&operations.begin(&gateway.config.load().pool.spec, Instant::now()));
+        gateway.operate(&operations.begin(asked(&gateway.config.load())));
         let (error, operations) = (ArcSwapOption::empty(), Mutex::new(operations));
         Self { path, gateway, error, operations, now: Notify::new() }
     }
@@ -33,6 +38,11 @@ impl Reload {
     /// Why the file's present content is not in force.
     pub fn error(&self) -> Option<String> {
         self.error.load_full().map(|error| (*error).clone())
+    }
+
+    /// The last reset token that was taken note of.
+    pub fn reset_token(&self) -> Option<String> {
+        self.operations.lock().token().map(ToOwned::to_owned)
     }
 
     /// Looks after the file for ever. `seen` is the content in force.
@@ -55,7 +65,7 @@ impl Reload {
             Ok(config) => {
                 self.error.store(None);
                 tracing::info!(revision = config.revision.as_deref(), "configuration in force");
-                let operations = self.operations.lock().next(&config.pool.spec, Instant::now());
+                let operations = self.operations.lock().next(asked(&config));
                 self.gateway.take_over(config);
                 self.gateway.operate(&operations);
             }
@@ -64,5 +74,14 @@ impl Reload {
                 self.error.store(Some(Arc::new(error.to_string())));
             }
         }
+    }
+}
+
+fn asked(config: &Config) -> Asked<'_> {
+    Asked {
+        spec: &config.pool.spec,
+        deadline: config.drain_deadline,
+        date: Timestamp::now(),
+        now: Instant::now(),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use crds::{SessionPoolSpec, names};
+use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde_json::Value;
 
@@ -25,20 +26,26 @@ pub struct Rendering {
     pub text: String,
 }
 
-/// Renders the specification for the proxies. `service_url` is what they dial when no endpoint answers.
+/// Renders the specification for the proxies. `service_url` is what they dial when no endpoint answers, `deadline` when they
+/// end what a drain waits for.
 pub fn render(
     owner: &Owner,
     spec: &SessionPoolSpec,
     service_url: Option<&str>,
+    deadline: Option<Timestamp>,
 ) -> Result<Rendering, RenderError> {
     let mut spec = serde_json::to_value(spec).map_err(RenderError::Json)?;
     if let Value::Object(fields) = &mut spec {
         fields.retain(|name, _| !FLEET_FIELDS.contains(&name.as_str()));
     }
-    let revision = revision(&spec, service_url);
+    let deadline = deadline.map(|deadline| deadline.to_string());
+    let revision = revision(&spec, service_url, deadline.as_deref());
     let mut annotations = BTreeMap::from([(names::CONFIG_REVISION.to_owned(), revision.clone())]);
     if let Some(url) = service_url {
         annotations.insert(names::SERVICE_URL.to_owned(), url.to_owned());
+    }
+    if let Some(deadline) = deadline {
+        annotations.insert(names::DRAIN_DEADLINE.to_owned(), deadline);
     }
     let metadata = ObjectMeta {
         name: Some(owner.name.clone()),
@@ -70,8 +77,11 @@ struct File {
     spec: Value,
 }
 
-fn revision(spec: &Value, service_url: Option<&str>) -> String {
-    let text = format!("{spec}\n{}", service_url.unwrap_or_default());
+fn revision(spec: &Value, service_url: Option<&str>, deadline: Option<&str>) -> String {
+    let mut text = format!("{spec}\n{}", service_url.unwrap_or_default());
+    if let Some(deadline) = deadline {
+        text = format!("{text}\n{deadline}");
+    }
     let hash = digest(&SHA256, text.as_bytes());
     let head: Vec<String> =
         hash.as_ref().iter().take(REVISION_BYTES).map(|byte| format!("{byte:02x}")).collect();

@@ -28,6 +28,7 @@ mod tests {
 
     use super::*;
     use crate::reconcile::{
+        lifecycle::Lifecycle,
         references::References,
         resolve::{Defaults, resolve},
     };
@@ -60,7 +61,7 @@ mod tests {
     fn planned(pool: &SessionPool) -> Children<Planned> {
         let defaults =
             Defaults { pool: PoolDefaults::built_in(), proxy_image: "sessionpool-proxy:test".to_owned() };
-        plan(&resolve(pool, &defaults, &references()).unwrap()).unwrap()
+        plan(&resolve(pool, &defaults, &references(), &Lifecycle::default()).unwrap()).unwrap()
     }
 
     fn documents(children: &Children<Planned>) -> String {

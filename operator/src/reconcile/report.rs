@@ -12,9 +12,10 @@ use serde::Serialize;
 
 use crate::{
     children::{Owner, deployment::selector_string},
-    conditions::{Kind, Verdict, find, follow},
+    conditions::{Kind, Reason, Verdict, find, follow},
     reconcile::{
         endpoints::service_url,
+        lifecycle::{Lifecycle, Progress},
         observe::Fleet,
         resolve::{Refusal, ResolvedPool},
         verdicts::judge,
@@ -26,7 +27,7 @@ use crate::{
 const STATS_SECONDS: i64 = 30;
 
 /// All that a status is made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Findings<'a> {
     /// The object, with the status it has.
     pub pool: &'a SessionPool,
@@ -36,6 +37,10 @@ pub struct Findings<'a> {
     pub deployment: Option<&'a Deployment>,
     /// The pods as they are.
     pub fleet: &'a Fleet,
+    /// Where drain and reset stand.
+    pub lifecycle: &'a Lifecycle,
+    /// What the conditions say of that.
+    pub progress: &'a Progress,
     /// The sum of the proxies' statistics; nothing when it is not known yet.
     pub sample: Option<Sample>,
     /// The time.
@@ -55,9 +60,9 @@ pub struct Report {
 
 /// The status that follows from the findings.
 pub fn report(findings: &Findings) -> Report {
-    let Findings { pool, outcome, deployment, fleet, now, .. } = *findings;
+    let Findings { pool, outcome, deployment, fleet, lifecycle, progress, now, .. } = *findings;
     let before = pool.status.clone().unwrap_or_default();
-    let verdicts = judge(outcome, deployment, fleet);
+    let verdicts = judge(outcome, deployment, fleet, progress);
     let generation = pool.metadata.generation;
     let name = pool.metadata.name.as_deref().unwrap_or_default();
     let replicas = deployment.and_then(|deployment| deployment.status.as_ref()?.replicas);
@@ -73,18 +78,28 @@ pub fn report(findings: &Findings) -> Report {
         url: outcome.map_or(before.url.clone(), |resolved| Some(client_url(resolved))),
         effective: outcome.map_or(before.effective.clone(), |resolved| Some(resolved.effective.clone())),
         stats: stats(findings, before.stats.as_ref()),
+        drain: lifecycle.drain.clone(),
+        reset: lifecycle.reset.clone(),
         ..before
     };
     let holds = |kind| find(&verdicts, kind).is_some_and(|verdict| verdict.holds);
-    let settled = holds(Kind::Ready) && !holds(Kind::Progressing) && !holds(Kind::Degraded);
+    let settled =
+        !lifecycle.is_moving() && holds(Kind::Ready) && !holds(Kind::Progressing) && !holds(Kind::Degraded);
     Report { status, verdicts, settled }
 }
 
 /// The one word for people. The first that fits counts.
 fn phase(verdicts: &[Verdict], enabled: bool) -> Phase {
     let holds = |kind| find(verdicts, kind).is_some_and(|verdict| verdict.holds);
+    let because = |kind, reason| find(verdicts, kind).is_some_and(|verdict| verdict.reason == reason);
     if !holds(Kind::Resolved) {
         Phase::Failed
+    } else if holds(Kind::Drained) {
+        Phase::Drained
+    } else if because(Kind::Drained, Reason::Draining) {
+        Phase::Draining
+    } else if because(Kind::Progressing, Reason::Resetting) {
+        Phase::Resetting
     } else if !enabled && holds(Kind::Ready) {
         Phase::Disabled
     } else if holds(Kind::Degraded) {
@@ -178,7 +193,6 @@ mod tests {
 
     use super::*;
     use crate::{
-        conditions::Reason,
         reconcile::{
             observe::PodReport,
             resolve::tests::{pool, resolved},
@@ -198,6 +212,11 @@ mod tests {
         .unwrap()
     }
 
+    fn calm() -> Progress {
+        let drained = Verdict::no(Kind::Drained, Reason::NotRequested, "");
+        Progress { drained, resetting: None }
+    }
+
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
@@ -214,6 +233,8 @@ mod tests {
             outcome: outcome.as_ref(),
             deployment: Some(&deployment),
             fleet,
+            lifecycle: &Lifecycle::default(),
+            progress: &calm(),
             sample: None,
             now: at(0),
         };
@@ -256,7 +277,16 @@ mod tests {
         let tell = |pool: &SessionPool, outcome: &Result<ResolvedPool, Refusal>| {
             let deployment = Some(&deployment);
             let outcome = outcome.as_ref();
-            report(&Findings { pool, outcome, deployment, fleet: &fleet, sample: None, now: at(0) })
+            report(&Findings {
+                pool,
+                outcome,
+                deployment,
+                fleet: &fleet,
+                lifecycle: &Lifecycle::default(),
+                progress: &calm(),
+                sample: None,
+                now: at(0),
+            })
         };
         object.status = Some(tell(&object, &outcome).status);
         object.metadata.generation = Some(2);
@@ -275,7 +305,17 @@ mod tests {
         let fleet = serving(&outcome);
         let tell = |pool: &SessionPool, sample: Option<Sample>, second: i64| {
             let (outcome, deployment) = (outcome.as_ref(), Some(&deployment));
-            report(&Findings { pool, outcome, deployment, fleet: &fleet, sample, now: at(second) }).status
+            report(&Findings {
+                pool,
+                outcome,
+                deployment,
+                fleet: &fleet,
+                lifecycle: &Lifecycle::default(),
+                progress: &calm(),
+                sample,
+                now: at(second),
+            })
+            .status
         };
         let first = tell(&object, Some(sample(3, 2)), 100);
         let stats = first.stats.clone().unwrap();

@@ -16,6 +16,7 @@ use crate::{
     conditions::Reason,
     reconcile::{
         endpoints::{service_url, url, urls},
+        lifecycle::Lifecycle,
         observe::describe,
         references::References,
     },
@@ -94,6 +95,7 @@ pub fn resolve(
     pool: &SessionPool,
     defaults: &Defaults,
     references: &References,
+    lifecycle: &Lifecycle,
 ) -> Result<ResolvedPool, Refusal> {
     let spec = &pool.spec;
     let owner =
@@ -102,8 +104,12 @@ pub fn resolve(
     Settings::resolve(spec, &defaults.pool).map_err(|error| invalid(&error))?;
     let effective = EffectiveSettings::of(spec, &defaults.pool);
     let dial = dial(&owner, &spec.upstream, references);
-    let rendered = SessionPoolSpec { upstream: dial.upstream, ..filled(spec, &effective) };
-    let rendering = config_map::render(&owner, &rendered, dial.service_url.as_deref())
+    let rendered = SessionPoolSpec {
+        upstream: dial.upstream,
+        reset_token: lifecycle.token.clone(),
+        ..filled(spec, &effective)
+    };
+    let rendering = config_map::render(&owner, &rendered, dial.service_url.as_deref(), lifecycle.deadline)
         .map_err(|error| invalid(&error))?;
     Ok(ResolvedPool {
         rendering,
@@ -251,7 +257,7 @@ pub(crate) mod tests {
 
     pub(crate) fn resolved(spec: &Value) -> Result<ResolvedPool, Refusal> {
         let defaults = Defaults { pool: PoolDefaults::built_in(), proxy_image: "proxy:1".to_owned() };
-        resolve(&pool(spec), &defaults, &References::default())
+        resolve(&pool(spec), &defaults, &References::default(), &Lifecycle::default())
     }
 
     fn url_upstream() -> Value {

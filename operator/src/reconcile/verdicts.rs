@@ -5,6 +5,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use crate::{
     conditions::{Kind, Reason, Verdict},
     reconcile::{
+        lifecycle::Progress,
         observe::{Fleet, PodReport, Trouble},
         resolve::{Refusal, ResolvedPool},
     },
@@ -15,6 +16,7 @@ pub fn judge(
     outcome: Result<&ResolvedPool, &Refusal>,
     deployment: Option<&Deployment>,
     fleet: &Fleet,
+    progress: &Progress,
 ) -> Vec<Verdict> {
     let degraded = degraded(fleet);
     let (ready, progressing, resolved) = match outcome {
@@ -25,11 +27,10 @@ pub fn judge(
         ),
         Ok(pool) => {
             let ready = ready(pool, fleet, &degraded);
-            (ready, progressing(pool, deployment, fleet), resolved(pool))
+            (ready, progressing(pool, deployment, fleet, progress), resolved(pool))
         }
     };
-    let drained = Verdict::no(Kind::Drained, Reason::NotRequested, "spec.desiredState is Active");
-    vec![ready, progressing, degraded, resolved, drained]
+    vec![ready, progressing, degraded, resolved, progress.drained.clone()]
 }
 
 fn ready(pool: &ResolvedPool, fleet: &Fleet, degraded: &Verdict) -> Verdict {
@@ -50,7 +51,12 @@ fn ready(pool: &ResolvedPool, fleet: &Fleet, degraded: &Verdict) -> Verdict {
     Verdict::no(Kind::Ready, Reason::ProxiesNotReady, why)
 }
 
-fn progressing(pool: &ResolvedPool, deployment: Option<&Deployment>, fleet: &Fleet) -> Verdict {
+fn progressing(
+    pool: &ResolvedPool,
+    deployment: Option<&Deployment>,
+    fleet: &Fleet,
+    progress: &Progress,
+) -> Verdict {
     let status = deployment.and_then(|deployment| deployment.status.as_ref());
     if let Some(stalled) = status.and_then(stalled) {
         let trouble = fleet.trouble().map(|trouble| format!("; {trouble}")).unwrap_or_default();
@@ -77,6 +83,9 @@ fn progressing(pool: &ResolvedPool, deployment: Option<&Deployment>, fleet: &Fle
     if fleet.ready().count() < usize::try_from(wanted).unwrap_or_default() {
         let text = format!("{} of {wanted} proxies are ready", fleet.ready().count());
         return Verdict::yes(Kind::Progressing, Reason::RollingOut, text);
+    }
+    if let Some(text) = &progress.resetting {
+        return Verdict::yes(Kind::Progressing, Reason::Resetting, text.as_str());
     }
     let text = format!("every proxy runs configuration {}", pool.rendering.revision);
     Verdict::no(Kind::Progressing, Reason::UpToDate, text)
@@ -154,6 +163,11 @@ mod tests {
         Fleet { pods: names.iter().map(|name| PodReport::example(name, Some(revision))).collect() }
     }
 
+    fn calm() -> Progress {
+        let drained = Verdict::no(Kind::Drained, Reason::NotRequested, "");
+        Progress { drained, resetting: None }
+    }
+
     fn said(verdicts: &[Verdict], kind: Kind) -> (bool, Reason, &str) {
         let verdict = find(verdicts, kind).unwrap();
         (verdict.holds, verdict.reason, &verdict.message)
@@ -163,7 +177,7 @@ mod tests {
     fn a_settled_fleet() {
         let pool = resolved_pool(2);
         let fleet = fleet(&["a", "b"], &pool.rendering.revision);
-        let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet);
+        let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet, &calm());
         assert_eq!(said(&verdicts, Kind::Ready), (true, Reason::AllProxiesReady, "2/2 proxies ready"));
         assert!(matches!(said(&verdicts, Kind::Progressing), (false, Reason::UpToDate, _)));
         assert!(matches!(said(&verdicts, Kind::Degraded), (false, Reason::AsExpected, _)));
@@ -182,13 +196,13 @@ mod tests {
             trouble: Some(Trouble::Failing("container proxy is in ImagePullBackOff".to_owned())),
             ..fleet.pods[1].clone()
         };
-        let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet);
+        let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet, &calm());
         let text = "1/2 proxies ready; b: container proxy is in ImagePullBackOff";
         assert_eq!(said(&verdicts, Kind::Ready), (false, Reason::ProxiesNotReady, text));
         let text = "b: container proxy is in ImagePullBackOff";
         assert_eq!(said(&verdicts, Kind::Degraded), (true, Reason::PodsFailing, text));
         fleet.pods[1].trouble = Some(Trouble::Unscheduled("no node fits".to_owned()));
-        let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet);
+        let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet, &calm());
         assert_eq!(said(&verdicts, Kind::Ready).2, "1/2 proxies ready; b: not scheduled: no node fits");
         assert_eq!(said(&verdicts, Kind::Degraded).1, Reason::AsExpected);
     }
@@ -199,7 +213,7 @@ mod tests {
         let revision = pool.rendering.revision.as_str();
         let both = fleet(&["a", "b"], revision);
         let reason = |deployment: &Deployment, fleet: &Fleet| {
-            let verdicts = judge(Ok(&pool), Some(deployment), fleet);
+            let verdicts = judge(Ok(&pool), Some(deployment), fleet, &calm());
             said(&verdicts, Kind::Progressing).1
         };
         let unseen = deployment(&json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2}));
@@ -219,7 +233,7 @@ mod tests {
         let mut fleet = fleet(&["a"], &pool.rendering.revision);
         let Some(Ok(stats)) = &mut fleet.pods[0].stats else { panic!("no statistics") };
         stats.config_error = Some("poolMaxSize: wrong".to_owned());
-        let verdicts = judge(Ok(&pool), Some(&settled(1)), &fleet);
+        let verdicts = judge(Ok(&pool), Some(&settled(1)), &fleet, &calm());
         assert_eq!(
             said(&verdicts, Kind::Degraded),
             (true, Reason::ConfigurationRejected, "a: poolMaxSize: wrong")
@@ -228,7 +242,7 @@ mod tests {
         stats.upstream.reachable = Some(false);
         stats.upstream.message = Some("connection refused".to_owned());
         fleet.pods[0].ready = false;
-        let verdicts = judge(Ok(&pool), Some(&settled(1)), &fleet);
+        let verdicts = judge(Ok(&pool), Some(&settled(1)), &fleet, &calm());
         assert_eq!(
             said(&verdicts, Kind::Degraded),
             (true, Reason::UpstreamUnreachable, "a: connection refused")
@@ -236,14 +250,14 @@ mod tests {
         assert_eq!(said(&verdicts, Kind::Ready).2, "0/1 proxies ready; a: connection refused");
         fleet.pods[0].ready = true;
         fleet.pods[0].stats = Some(Err("connection reset".to_owned()));
-        let verdicts = judge(Ok(&pool), Some(&settled(1)), &fleet);
+        let verdicts = judge(Ok(&pool), Some(&settled(1)), &fleet, &calm());
         assert!(matches!(said(&verdicts, Kind::Degraded), (true, Reason::ProxiesUnreachable, _)));
     }
 
     #[test]
     fn no_replica_is_not_ready() {
         let pool = resolved_pool(0);
-        let verdicts = judge(Ok(&pool), Some(&settled(0)), &Fleet::default());
+        let verdicts = judge(Ok(&pool), Some(&settled(0)), &Fleet::default(), &calm());
         assert!(matches!(said(&verdicts, Kind::Ready), (false, Reason::ScaledToZero, _)));
         assert!(matches!(said(&verdicts, Kind::Progressing), (false, Reason::UpToDate, _)));
     }

@@ -65,6 +65,8 @@ pub(super) fn stats(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -
         repeats: gateway.requests.repeats(),
         drain_aborts: gateway.requests.drain_aborts(),
         epoch: now.epoch,
+        reset_token: reload.reset_token(),
+        outdated_sessions: count(now.outdated),
         memory_bytes: memory::resident(),
         memory_at_ready_bytes: readiness.memory(),
         endpoints: gateway

@@ -62,6 +62,8 @@ pub struct Snapshot {
     pub direct: usize,
     /// Slots that serve one client only, in the order of [`PinReason::ALL`].
     pub pinned: [usize; PinReason::ALL.len()],
+    /// Slots from before the last reset.
+    pub outdated: usize,
     /// Affinity keys that are bound to a slot.
     pub bound_keys: usize,
     /// Leases that are out.

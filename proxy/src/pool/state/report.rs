@@ -45,6 +45,7 @@ impl<K: Key, E: Clone> State<K, E> {
             if let Some(reason) = slot.pinned {
                 snapshot.pinned[reason as usize] += 1;
             }
+            snapshot.outdated += usize::from(slot.epoch < self.epoch);
             match slot.phase {
                 Phase::Opening => snapshot.initializing += 1,
                 _ if self.buckets[slot.bucket].direct => snapshot.direct += 1,

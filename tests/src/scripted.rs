@@ -145,6 +145,11 @@ impl Scripted {
         self.state.sessions().clone()
     }
 
+    /// The most calls that a session carried at the same time.
+    pub fn most_at_once(&self) -> usize {
+        self.state.most_at_once()
+    }
+
     /// Everything that came.
     pub fn seen(&self) -> Vec<Seen> {
         self.state.seen().clone()

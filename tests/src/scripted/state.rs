@@ -17,8 +17,31 @@ pub(super) struct State {
     memory: Mutex<HashMap<String, String>>,
     seen: Mutex<Vec<Seen>>,
     faults: Mutex<Vec<(String, Fault)>>,
+    running: Mutex<Running>,
     opened: AtomicU64,
     questions: Mutex<HashMap<u64, oneshot::Sender<Value>>>,
+}
+
+/// Calls in progress, by session.
+#[derive(Debug, Default)]
+struct Running {
+    now: HashMap<String, usize>,
+    most: usize,
+}
+
+/// A call in progress.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    state: &'a State,
+    session: String,
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = self.state.running.lock().now.get_mut(&self.session) {
+            *count -= 1;
+        }
+    }
 }
 
 impl State {
@@ -41,6 +64,20 @@ impl State {
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Vec<Seen>> {
         self.seen.lock()
+    }
+
+    /// Counts a call until the guard is dropped.
+    pub(super) fn begin(&self, session: &str) -> Call<'_> {
+        let mut running = self.running.lock();
+        let count = running.now.entry(session.to_owned()).or_default();
+        *count += 1;
+        let count = *count;
+        running.most = running.most.max(count);
+        Call { state: self, session: session.to_owned() }
+    }
+
+    pub(super) fn most_at_once(&self) -> usize {
+        self.running.lock().most
     }
 
     /// Calls that are to go wrong, by tool.

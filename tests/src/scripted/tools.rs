@@ -41,6 +41,7 @@ async fn call(
     let arguments = &params["arguments"];
     let message = || arguments["message"].as_str().unwrap_or_default().to_owned();
     let session = session.unwrap_or("none").to_owned();
+    let _running = state.begin(&session);
     Some(Ok(match params["name"].as_str().unwrap_or_default() {
         "echo" | "lookup" | "put" | "transfer" => message(),
         "whoami" => session,
@@ -90,7 +91,9 @@ async fn call(
 }
 
 fn unknown_method(id: &Value, method: &str) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found: {method}"}}}}"#)
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found: {method}"}}}}"#
+    )
 }
 
 fn result(id: &Value, result: &str) -> String {

@@ -87,3 +87,29 @@ async fn running_calls_finish() -> Result<()> {
     assert_eq!(whoami(&client).await?, own);
     Ok(())
 }
+
+/// Who waited for a pooled session goes direct: nothing has to be given back first.
+#[tokio::test]
+async fn waiters_go_direct() -> Result<()> {
+    for change in [json!({"poolEnabled": false}), json!({"poolStrategy": "None"})] {
+        let stage = Stage::full(&json!({"poolMaxSize": 1})).await?;
+        let (one, other) = (stage.client().await?, stage.client().await?);
+        let held = hold(&one, "g");
+        let busy = stage.session_of("g").await?;
+        let waiters = [hold(&one, "waiter of one"), hold(&other, "waiter of the other")];
+        stage.when("two waiters", |stats| stats.waiting == 2).await?;
+        stage.change(&change).await?;
+        for gate in ["waiter of one", "waiter of the other"] {
+            assert_ne!(stage.session_of(gate).await?, busy, "{change}");
+            stage.server.open(gate);
+        }
+        assert!(!held.is_finished());
+        for waiter in waiters {
+            assert_eq!(waiter.await??.status, 200, "{change}");
+        }
+        stage.server.open("g");
+        assert_eq!(held.await??.text()?, "g");
+        stage.when("no pooled session", |stats| stats.total_sessions == 0).await?;
+    }
+    Ok(())
+}

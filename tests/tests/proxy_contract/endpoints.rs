@@ -79,6 +79,8 @@ async fn weighted_follows_a_change_of_speed() -> Result<()> {
     for number in 0..30 {
         echo(&client, &format!("{number}")).await?;
     }
+    let [slow, fast] = pair.calls("echo");
+    assert!(fast > 2 * slow, "{slow} slow, {fast} fast");
     pair.servers[0].behave(|behaviour| behaviour.call_time = Duration::from_millis(3));
     pair.servers[1].behave(|behaviour| behaviour.call_time = Duration::from_millis(250));
     let before = pair.calls("echo");
@@ -91,10 +93,19 @@ async fn weighted_follows_a_change_of_speed() -> Result<()> {
     Ok(())
 }
 
-/// Weights 3 and 1, equal speed: overlapping calls are shared by weight.
+/// Equal speed: overlapping calls are shared by weight, three quarters and one, or half and half.
 #[tokio::test]
 async fn weight_is_respected() -> Result<()> {
-    let pair = pair("Weighted", [20, 20], [3, 1], 8).await?;
+    let heavy = shares([3, 1]).await?;
+    assert!((72..=108).contains(&heavy), "90 of 120 were predicted: {heavy}");
+    let equal = shares([1, 1]).await?;
+    assert!((42..=78).contains(&equal), "60 of 120 were predicted: {equal}");
+    Ok(())
+}
+
+/// Calls of 120 that the first of two equally fast servers got.
+async fn shares(weights: [u32; 2]) -> Result<usize> {
+    let pair = pair("Weighted", [20, 20], weights, 8).await?;
     let client = Session::open(pair.proxy.mcp).await?;
     for _ in 0..15 {
         let calls: Vec<_> = (0..8).map(|_| start(&client, "echo", json!({"message": "x"}))).collect();
@@ -102,10 +113,9 @@ async fn weight_is_respected() -> Result<()> {
             assert_eq!(call.await??.status, 200);
         }
     }
-    let [heavy, light] = pair.calls("echo");
-    assert_eq!(heavy + light, 120);
-    assert!((72..=108).contains(&heavy), "90 to 30 was predicted: {heavy} to {light}");
-    Ok(())
+    let [first, second] = pair.calls("echo");
+    ensure!(first + second == 120, "{first} and {second}");
+    Ok(first)
 }
 
 /// Weight 0 takes none.

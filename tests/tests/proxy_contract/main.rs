@@ -3,6 +3,7 @@
 mod call;
 mod disabling;
 mod drain;
+mod ending;
 mod endpoints;
 mod fairness;
 mod keepalive;
@@ -14,5 +15,8 @@ mod reset;
 mod rows;
 mod settings;
 mod stage;
+mod statistics;
 mod sticky;
+mod storm;
 mod waiters;
+mod warming;

@@ -116,6 +116,30 @@ async fn isolation() -> Result<()> {
     check_sums(&stage.rest().await?)
 }
 
+/// Who waits while the key changes is served as soon as there is room.
+#[tokio::test]
+async fn waiters_of_another_isolation() -> Result<()> {
+    let spec = |isolation: &str| json!({"isolation": isolation, "poolMinSize": 0, "poolMaxSize": 2});
+    let stage = Stage::ready(&spec("Shared")).await?;
+    let (ann, bob) = (stage.user("ann").await?, stage.user("bob").await?);
+    let held = [hold(&ann, "one"), hold(&bob, "two")];
+    stage.server.calls_reach("hold", 2).await?;
+    let waiters = [hold(&ann, "ann waits"), hold(&bob, "bob waits")];
+    stage.when("two waiters", |stats| stats.waiting == 2).await?;
+    stage.change(&spec("Principal")).await?;
+    stage.server.open("one");
+    stage.server.open("two");
+    let waited = [stage.session_of("ann waits").await?, stage.session_of("bob waits").await?];
+    stage.server.open("ann waits");
+    stage.server.open("bob waits");
+    for call in held.into_iter().chain(waiters) {
+        assert_eq!(call.await??.status, 200);
+    }
+    let (anns, bobs) = (whoami(&ann).await?, whoami(&bob).await?);
+    assert!(anns != bobs && anns != waited[1] && bobs != waited[0], "{anns} and {bobs}, before {waited:?}");
+    Ok(())
+}
+
 /// Ages and idle times of sessions that are there already count.
 #[tokio::test]
 async fn recycling_of_what_is_there() -> Result<()> {

@@ -112,7 +112,7 @@ async fn pool_parameters_reach_the_configuration_and_not_the_deployment() -> Res
 #[tokio::test]
 async fn scaling_the_pool_scales_its_deployment() -> Result<()> {
     let bench = Bench::start(&[]).await?;
-    bench.apply(POOL).await?;
+    bench.apply(&POOL.replace("spec:", "spec:\n  replicas: 2")).await?;
     let before = bench.children("web").await?;
     let scale = Patch::Merge(json!({"spec": {"replicas": 3}}));
     bench.api::<crds::SessionPool>().patch_scale("web", &PatchParams::default(), &scale).await?;

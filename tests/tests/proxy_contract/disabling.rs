@@ -113,3 +113,31 @@ async fn waiters_go_direct() -> Result<()> {
     }
     Ok(())
 }
+
+/// A call whose session is being opened when the pool comes or goes is served: it left nothing in a session yet.
+#[tokio::test]
+async fn call_whose_session_is_being_opened() -> Result<()> {
+    let on = json!({"poolMinSize": 0, "poolMaxSize": 2});
+    let off = json!({"poolEnabled": false, "poolMinSize": 0, "poolMaxSize": 2});
+    for (before, after) in [(&on, &off), (&off, &on)] {
+        let stage = Stage::ready(before).await?;
+        // Opened while the other is in force, so that there is no session for its first call.
+        stage.change(after).await?;
+        let client = stage.client().await?;
+        stage.change(before).await?;
+        stage.change(&json!({"poolMinSize": 0, "poolMaxSize": 2, "resetToken": "one"})).await?;
+        stage.change(before).await?;
+        stage.server.behave(|behaviour| behaviour.initialize_gate = Some("handshake".to_owned()));
+        let opened = stage.opened();
+        let waiting = hold(&client, "g");
+        stage.server.messages_reach("initialize", opened + 1).await?;
+        stage.change(after).await?;
+        stage.server.open("handshake");
+        stage.server.open("g");
+        let answer = waiting.await??;
+        assert_eq!(answer.text()?, "g", "from {before} to {after}");
+        assert_eq!(stage.server.calls("hold").len(), 1, "from {before} to {after}");
+        assert_eq!(stage.rest().await?.state_losses, 0, "from {before} to {after}");
+    }
+    Ok(())
+}

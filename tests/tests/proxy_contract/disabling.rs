@@ -47,7 +47,7 @@ async fn off_and_on_again() -> Result<()> {
     let on = json!({"poolMinSize": 2, "poolMaxSize": 3});
     let off = json!({"poolEnabled": false, "poolMinSize": 2, "poolMaxSize": 3});
     let stage = Stage::full(&on).await?;
-    under_traffic(&stage, &[off.clone(), on.clone(), off, on]).await?;
+    under_traffic(&stage, &vec![[off, on]; 8].concat()).await?;
     let stats =
         stage.when("the pool alone", |stats| stats.direct_sessions == 0 && stats.total_sessions <= 3).await?;
     assert_eq!(stats.status, "active", "{stats:?}");
@@ -59,7 +59,7 @@ async fn off_and_on_again() -> Result<()> {
 async fn strategy_none_and_back() -> Result<()> {
     let spec = |strategy: &str| json!({"poolStrategy": strategy, "poolMinSize": 1, "poolMaxSize": 3});
     let stage = Stage::full(&spec("RoundRobin")).await?;
-    under_traffic(&stage, &[spec("None"), spec("LeastConnections"), spec("None")]).await?;
+    under_traffic(&stage, &vec![[spec("LeastConnections"), spec("None")]; 8].concat()).await?;
     let stats = stage.when("no pooled session", |stats| stats.total_sessions == 0).await?;
     assert_eq!(stats.strategy, "none", "{stats:?}");
     Ok(())

@@ -35,6 +35,9 @@ pub const SERVICE_URL: &str = "mcpgateway.io/service-url";
 /// first sees the drain.
 pub const DRAIN_DEADLINE: &str = "mcpgateway.io/drain-deadline";
 
+/// Annotation on a rendering: `true` where more than one proxy serves the pool, so that a client's messages may reach any.
+pub const MANY: &str = "mcpgateway.io/many";
+
 /// Name of the proxy's container.
 pub const PROXY_CONTAINER: &str = "proxy";
 /// Name of the MCP server's container.

@@ -92,6 +92,8 @@ pub struct Config {
     pub sticky_header: Option<HeaderName>,
     /// Headers that sessions are opened with on behalf of the client.
     pub forwarded_headers: Vec<HeaderName>,
+    /// Whether other proxies serve this pool's clients too: what belongs to one client may then reach any of them.
+    pub is_many: bool,
     /// When a drain ends what still runs, as the operator has set it for all proxies.
     pub drain_deadline: Option<Timestamp>,
     /// The operator's hash of the rendering.
@@ -181,6 +183,7 @@ impl Config {
             identity_headers: names("spec.identityHeaders", &pool.spec.identity_headers)?,
             forwarded_headers,
             sticky_header,
+            is_many: annotation(names::MANY).as_deref() == Some("true"),
             drain_deadline,
             revision: annotation(names::CONFIG_REVISION),
             endpoints,

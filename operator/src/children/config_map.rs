@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::children::Owner;
 
 /// Fields of the specification that only the operator reads. They stay out of the rendering, or scaling a pool would
-/// count as a change of its configuration.
+/// count as a change of its configuration each time; that there is more than one proxy is told apart.
 const FLEET_FIELDS: [&str; 5] = ["replicas", "terminationGracePeriodSeconds", "proxy", "service", "guard"];
 
 /// Bytes of the hash in a revision.
@@ -34,15 +34,19 @@ pub fn render(
     service_url: Option<&str>,
     deadline: Option<Timestamp>,
 ) -> Result<Rendering, RenderError> {
+    let many = spec.replicas > 1;
     let mut spec = serde_json::to_value(spec).map_err(RenderError::Json)?;
     if let Value::Object(fields) = &mut spec {
         fields.retain(|name, _| !FLEET_FIELDS.contains(&name.as_str()));
     }
     let deadline = deadline.map(|deadline| deadline.to_string());
-    let revision = revision(&spec, service_url, deadline.as_deref());
+    let revision = revision(&spec, service_url, deadline.as_deref(), many);
     let mut annotations = BTreeMap::from([(names::CONFIG_REVISION.to_owned(), revision.clone())]);
     if let Some(url) = service_url {
         annotations.insert(names::SERVICE_URL.to_owned(), url.to_owned());
+    }
+    if many {
+        annotations.insert(names::MANY.to_owned(), "true".to_owned());
     }
     if let Some(deadline) = deadline {
         annotations.insert(names::DRAIN_DEADLINE.to_owned(), deadline);
@@ -77,10 +81,13 @@ struct File {
     spec: Value,
 }
 
-fn revision(spec: &Value, service_url: Option<&str>, deadline: Option<&str>) -> String {
+fn revision(spec: &Value, service_url: Option<&str>, deadline: Option<&str>, many: bool) -> String {
     let mut text = format!("{spec}\n{}", service_url.unwrap_or_default());
     if let Some(deadline) = deadline {
         text = format!("{text}\n{deadline}");
+    }
+    if many {
+        text.push_str("\nmany");
     }
     let hash = digest(&SHA256, text.as_bytes());
     let head: Vec<String> =

@@ -49,6 +49,7 @@ pub struct Progress {
 
 /// What the object asks for, before the proxies are looked at.
 pub fn begin(pool: &SessionPool, now: Timestamp) -> Lifecycle {
+    let now = whole(now);
     let status = pool.status.clone().unwrap_or_default();
     let drained = pool.spec.desired_state == DesiredState::Drained;
     let known = stored(&status.conditions, Kind::Drained);
@@ -125,6 +126,7 @@ impl Lifecycle {
             };
             return Progress { drained, resetting: self.resetting.then(|| text.to_owned()) };
         };
+        let now = whole(now);
         let resetting = self.resetting.then(|| self.follow_reset(fleet, revision, now)).flatten();
         Progress { drained: self.follow_drain(fleet, revision, now), resetting }
     }
@@ -199,6 +201,11 @@ impl Lifecycle {
         self.resetting = false;
         None
     }
+}
+
+/// Kubernetes stores times in whole seconds: what is worked out before and after storing has to be the same.
+fn whole(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 fn running(fleet: &Fleet) -> impl Iterator<Item = &PodReport> {

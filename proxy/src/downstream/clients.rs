@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, SystemTime},
 };
 
@@ -28,8 +28,8 @@ pub struct Clients {
 
 enum Entry {
     Live(Arc<ClientSession>),
-    /// Kept until its token would have expired anyway.
-    Ended(Instant),
+    /// Kept until its token would have expired anyway. Requests of it may still run.
+    Ended(Instant, Weak<ClientSession>),
 }
 
 impl Default for Clients {
@@ -55,7 +55,7 @@ impl Clients {
                 client.touch();
                 Ok(Arc::clone(client))
             }
-            Some(Entry::Ended(_)) => Err(NotFound::Ended),
+            Some(Entry::Ended(..)) => Err(NotFound::Ended),
             None if self.started.elapsed() >= idle && age(&claims) >= idle => Err(NotFound::Expired),
             None => {
                 let client = Arc::new(ClientSession::new(claims));
@@ -68,26 +68,27 @@ impl Clients {
     }
 
     /// Ends a client session: its token is not good any more.
-    pub fn end(&self, client: &ClientSession) {
+    pub fn end(&self, client: &Arc<ClientSession>) {
         client.ended.cancel();
-        self.table.lock().insert(client.claims.id, Entry::Ended(Instant::now()));
+        let entry = Entry::Ended(Instant::now(), Arc::downgrade(client));
+        self.table.lock().insert(client.claims.id, entry);
     }
 
-    /// All client sessions that have not ended.
+    /// All client sessions of which anything is left: those that have not ended, and those with requests that still run.
     pub fn all(&self) -> Vec<Arc<ClientSession>> {
         let table = self.table.lock();
-        let live = table.values().filter_map(|entry| match entry {
+        let left = table.values().filter_map(|entry| match entry {
             Entry::Live(client) => Some(Arc::clone(client)),
-            Entry::Ended(_) => None,
+            Entry::Ended(_, client) => client.upgrade(),
         });
-        live.collect()
+        left.collect()
     }
 
     /// Takes out what was unused for `idle` and gives it back.
     pub fn expire(&self, idle: Duration) -> Vec<Arc<ClientSession>> {
         let mut expired = Vec::new();
         self.table.lock().retain(|_, entry| match entry {
-            Entry::Ended(at) => at.elapsed() < idle,
+            Entry::Ended(at, _) => at.elapsed() < idle,
             Entry::Live(client) => {
                 let live = client.idle_since().is_none_or(|since| since.elapsed() < idle);
                 if !live {

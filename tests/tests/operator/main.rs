@@ -8,6 +8,7 @@ mod conflicts;
 mod deletion;
 mod fleet;
 mod lifecycle;
+mod operations;
 mod refusals;
 mod repair;
 mod undecodable;

@@ -28,7 +28,7 @@ async fn eleventh_caller(stage: &Stage, client: &Session) -> Result<()> {
     let first = stage.server.calls("sleep").iter().map(|call| call.at).min().context("no call")?;
     ensure!(came - first >= Duration::from_millis(200), "it did not wait: {:?}", came - first);
     let waited = came - begin;
-    ensure!(waited < Duration::from_millis(600), "it waited for {waited:?}");
+    ensure!(waited < Duration::from_secs(10), "it waited for {waited:?}");
     for call in ten {
         call.await??;
     }

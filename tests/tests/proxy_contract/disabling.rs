@@ -47,7 +47,7 @@ async fn off_and_on_again() -> Result<()> {
     let on = json!({"poolMinSize": 2, "poolMaxSize": 3});
     let off = json!({"poolEnabled": false, "poolMinSize": 2, "poolMaxSize": 3});
     let stage = Stage::full(&on).await?;
-    under_traffic(&stage, &[off.clone(), on.clone(), off, on]).await?;
+    under_traffic(&stage, &vec![[off, on]; 8].concat()).await?;
     let stats =
         stage.when("the pool alone", |stats| stats.direct_sessions == 0 && stats.total_sessions <= 3).await?;
     assert_eq!(stats.status, "active", "{stats:?}");
@@ -59,7 +59,7 @@ async fn off_and_on_again() -> Result<()> {
 async fn strategy_none_and_back() -> Result<()> {
     let spec = |strategy: &str| json!({"poolStrategy": strategy, "poolMinSize": 1, "poolMaxSize": 3});
     let stage = Stage::full(&spec("RoundRobin")).await?;
-    under_traffic(&stage, &[spec("None"), spec("LeastConnections"), spec("None")]).await?;
+    under_traffic(&stage, &vec![[spec("LeastConnections"), spec("None")]; 8].concat()).await?;
     let stats = stage.when("no pooled session", |stats| stats.total_sessions == 0).await?;
     assert_eq!(stats.strategy, "none", "{stats:?}");
     Ok(())
@@ -110,6 +110,34 @@ async fn waiters_go_direct() -> Result<()> {
         stage.server.open("g");
         assert_eq!(held.await??.text()?, "g");
         stage.when("no pooled session", |stats| stats.total_sessions == 0).await?;
+    }
+    Ok(())
+}
+
+/// A call whose session is being opened when the pool comes or goes is served: it left nothing in a session yet.
+#[tokio::test]
+async fn call_whose_session_is_being_opened() -> Result<()> {
+    let on = json!({"poolMinSize": 0, "poolMaxSize": 2});
+    let off = json!({"poolEnabled": false, "poolMinSize": 0, "poolMaxSize": 2});
+    for (before, after) in [(&on, &off), (&off, &on)] {
+        let stage = Stage::ready(before).await?;
+        // Opened while the other is in force, so that there is no session for its first call.
+        stage.change(after).await?;
+        let client = stage.client().await?;
+        stage.change(before).await?;
+        stage.change(&json!({"poolMinSize": 0, "poolMaxSize": 2, "resetToken": "one"})).await?;
+        stage.change(before).await?;
+        stage.server.behave(|behaviour| behaviour.initialize_gate = Some("handshake".to_owned()));
+        let opened = stage.opened();
+        let waiting = hold(&client, "g");
+        stage.server.messages_reach("initialize", opened + 1).await?;
+        stage.change(after).await?;
+        stage.server.open("handshake");
+        stage.server.open("g");
+        let answer = waiting.await??;
+        assert_eq!(answer.text()?, "g", "from {before} to {after}");
+        assert_eq!(stage.server.calls("hold").len(), 1, "from {before} to {after}");
+        assert_eq!(stage.rest().await?.state_losses, 0, "from {before} to {after}");
     }
     Ok(())
 }

@@ -7,8 +7,9 @@ use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 use tests::eventually;
+use tests::mcp_client::Endpoint;
 
-use crate::call::{echo, hold, whoami};
+use crate::call::{call, echo, handshake, hold, whoami};
 use crate::stage::{PATIENCE, Stage, check_sums};
 
 /// Four clients call without a pause while the file goes through `specs`; no call may fail or run twice.
@@ -140,4 +141,38 @@ async fn call_whose_session_is_being_opened() -> Result<()> {
         assert_eq!(stage.rest().await?.state_losses, 0, "from {before} to {after}");
     }
     Ok(())
+}
+
+/// Sessions outside the pool have a bound of their own.
+#[tokio::test]
+async fn bound_of_direct_sessions() -> Result<()> {
+    let stage =
+        Stage::ready(&json!({"poolEnabled": false, "maxDirectSessions": 2, "poolTimeout": 1})).await?;
+    let clients = [stage.client().await?, stage.client().await?];
+    for client in &clients {
+        echo(client, "x").await?;
+    }
+    let third = async || {
+        let endpoint = Endpoint::new(stage.proxy.mcp);
+        let answer = handshake(&endpoint).await?;
+        if answer.status != 200 {
+            return Ok(answer);
+        }
+        call(&stage.client().await?, "echo", &json!({"message": "x"})).await
+    };
+    let answer = third().await?;
+    ensure!(answer.status == 503 && answer.retry_after.is_some(), "{answer:?}");
+    let message = answer.body["error"]["message"].as_str().unwrap_or_default();
+    ensure!(message.contains("maxDirectSessions"), "it says what to change: {message}");
+    assert!(stage.server.sessions().len() <= 2, "{:?}", stage.server.sessions());
+    for client in &clients {
+        echo(client, "x").await?;
+    }
+    clients[0].end().await?;
+    eventually(PATIENCE, "room for another", async || {
+        let answer = third().await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        Ok(())
+    })
+    .await
 }

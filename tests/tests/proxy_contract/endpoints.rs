@@ -212,3 +212,36 @@ async fn overlapping(client: &Session) -> Result<()> {
     }
     Ok(())
 }
+
+/// Two of three are dead: never more than half are ejected, and the third serves.
+#[tokio::test]
+async fn at_most_half_are_ejected() -> Result<()> {
+    let servers = [Scripted::start().await?, Scripted::start().await?, Scripted::start().await?];
+    let endpoints: Vec<_> = servers.iter().map(|server| json!({"url": server.url()})).collect();
+    let spec = json!({
+        "poolStrategy": "RoundRobin", "poolMinSize": 3, "poolMaxSize": 6, "poolKeepaliveSeconds": 1,
+        "upstream": {"endpoints": endpoints}
+    });
+    let proxy = Proxy::ready("http://127.0.0.1:9/mcp", &spec).await?;
+    let client = Session::open(proxy.mcp).await?;
+    overlapping(&client).await?;
+    let [first, second, survivor] = servers;
+    let dead = [first.url(), second.url()];
+    drop((first, second));
+    let well = async || {
+        call(&client, "echo", &json!({"message": "x"})).await?;
+        let stats = proxy.stats().await?;
+        let ejected = stats.endpoints.iter().filter(|endpoint| endpoint.state == "ejected").count();
+        assert!(ejected <= 1, "{:?}", stats.endpoints);
+        let sessions = stats.endpoints.iter().filter(|endpoint| dead.contains(&endpoint.endpoint));
+        ensure!(sessions.map(|endpoint| endpoint.sessions).sum::<u64>() == 0, "{:?}", stats.endpoints);
+        anyhow::Ok(())
+    };
+    eventually(PATIENCE, "the dead ones to be noticed", well).await?;
+    for _ in 0..10 {
+        overlapping(&client).await?;
+        well().await?;
+    }
+    assert!(survivor.calls("echo").len() >= 40);
+    Ok(())
+}

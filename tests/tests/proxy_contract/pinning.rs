@@ -148,3 +148,31 @@ async fn drain_of_a_pinned_session() -> Result<()> {
     assert_eq!(stage.deleted().len(), stage.opened());
     Ok(())
 }
+
+/// Pinned work goes on in a drain, until its client ends; other clients' calls are refused.
+#[tokio::test]
+async fn drain_during_pinned_work() -> Result<()> {
+    let stage = Stage::full(&pinning()).await?;
+    let (ann, bob) = (stage.client().await?, stage.client().await?);
+    call(&ann, "remember", &json!({"message": "hers"})).await?.text()?;
+    let held = hold(&ann, "g");
+    let own = stage.session_of("g").await?;
+    let mut spec = pinning();
+    spec["desiredState"] = json!("Drained");
+    spec["drain"] = json!({"timeoutSeconds": 60});
+    stage.change(&spec).await?;
+    stage.server_sessions("hers alone", |open| open.len() == 1 && open.contains(&own)).await?;
+    call(&bob, "echo", &json!({"message": "x"})).await?.is_refused("draining")?;
+    assert!(!held.is_finished());
+    stage.server.open("g");
+    assert_eq!(held.await??.text()?, "g");
+    assert_eq!(call(&ann, "recall", &json!({})).await?.text()?, "hers");
+    assert_eq!(stage.proxy.stats().await?.status, "draining");
+    let end = std::time::Instant::now();
+    ann.end().await?;
+    stage.when("drained", |stats| stats.status == "drained").await?;
+    assert!(end.elapsed().as_secs() < 15, "it did not wait for the deadline");
+    stage.server_sessions("no session", HashSet::is_empty).await?;
+    assert_eq!(stage.proxy.stats().await?.drain_aborts, 0);
+    Ok(())
+}

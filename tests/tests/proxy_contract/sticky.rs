@@ -203,3 +203,23 @@ async fn deferral_has_a_bound() -> Result<()> {
     assert_eq!(stage.proxy.stats().await?.state_losses, 1);
     Ok(())
 }
+
+/// Who replaces or closes its session on purpose tells it too.
+#[tokio::test]
+async fn reset_and_drain_are_told_once() -> Result<()> {
+    let source = json!({"source": "Principal"});
+    for change in [json!({"resetToken": "one"}), json!({"desiredState": "Drained"})] {
+        let stage = Stage::full(&sticky(&source, &json!({}))).await?;
+        let ann = stage.user("ann").await?;
+        remember(&ann, "state").await?;
+        let home = whoami(&ann).await?;
+        stage.change(&sticky(&source, &change)).await?;
+        stage.server_sessions("its end", |open| !open.contains(&home)).await?;
+        stage.change(&sticky(&source, &json!({}))).await?;
+        let answer = call(&ann, "recall", &json!({})).await?;
+        assert_eq!((answer.status, answer.reason()), (200, "session_state_lost"), "{change}: {answer:?}");
+        assert_eq!(recall(&ann).await?, "", "{change}");
+        assert_eq!(stage.proxy.stats().await?.state_losses, 1, "{change}");
+    }
+    Ok(())
+}

@@ -184,3 +184,22 @@ async fn outage_is_told_at_once() -> Result<()> {
     assert_eq!(stats.total_timeouts, 0, "{stats:?}");
     Ok(())
 }
+
+/// A session carries as many requests as `poolSessionConcurrency` says, and the next one waits.
+#[tokio::test]
+async fn requests_that_share_a_session() -> Result<()> {
+    let stage = Stage::full(&json!({"poolMaxSize": 1, "poolSessionConcurrency": 4})).await?;
+    let client = stage.client().await?;
+    let calls: Vec<_> = (0..4).map(|_| hold(&client, "g")).collect();
+    stage.server.calls_reach("hold", 4).await?;
+    let fifth = hold(&client, "fifth");
+    let stats = stage.when("a waiter", |stats| stats.waiting == 1).await?;
+    assert_eq!((stats.active_leases, stats.active_sessions, stats.total_sessions), (4, 1, 1), "{stats:?}");
+    stage.server.open("g");
+    stage.server.open("fifth");
+    for call in calls.into_iter().chain([fifth]) {
+        assert_eq!(call.await??.status, 200);
+    }
+    assert_eq!((stage.server.most_at_once(), stage.opened()), (4, 1));
+    Ok(())
+}

@@ -1,9 +1,12 @@
 //! The clients' side: what a request must look like, who it comes from, which client session it belongs to.
 
+pub mod capabilities;
 pub mod checks;
 pub mod client;
 pub mod clients;
+pub mod mailbox;
 pub mod principal;
+pub mod questions;
 pub mod reply;
 pub mod session_key;
 pub mod token;

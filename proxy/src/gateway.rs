@@ -1,13 +1,16 @@
 //! From a client's request to a slot and back.
 
 mod affinity;
+pub mod audience;
 pub mod call;
+mod control;
 pub mod exchange;
 mod initialize;
 pub mod linger;
 pub mod listen;
 mod messages;
 mod repeat;
+mod shared;
 mod transitions;
 mod trouble;
 
@@ -25,11 +28,13 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::exchange::Ties;
+use self::{audience::Audiences, exchange::Ties};
 use crate::{
     config::Config,
     downstream::{
-        Era, checks,
+        Era,
+        capabilities::Capabilities,
+        checks,
         client::ClientSession,
         clients::Clients,
         principal::Principal,
@@ -54,6 +59,8 @@ pub struct Gateway {
     pub pool: Pool<HttpConnector>,
     /// The sessions with clients.
     pub clients: Clients,
+    /// Those of them that share slots.
+    pub audiences: Audiences,
     /// Makes and reads clients' session ids.
     pub sealer: Sealer,
     /// Counts requests.
@@ -127,7 +134,7 @@ impl Gateway {
             Message::Notification { method, params } => {
                 self.notification(&client, &body, &method, params).await
             }
-            Message::Response { .. } => self.response(&client, &body).await,
+            Message::Response { id, .. } => self.response(&client, id, &body).await,
         })
     }
 
@@ -166,6 +173,7 @@ impl Gateway {
 
     /// Lets go of what the pool holds for a client.
     fn release(&self, client: &ClientSession) {
+        Self::leave(client);
         if let Some(key) = client.bind(None) {
             self.pool.retire(&key);
         }
@@ -185,7 +193,7 @@ impl Gateway {
     /// The key of the slots that may serve a client's request. A client that has a slot of its own keeps it while the
     /// configuration allows, in or outside the pool.
     fn key_of(&self, config: &Config, client: &ClientSession, headers: &HeaderMap) -> SessionKey {
-        let key = key(config, headers, &client.claims);
+        let key = key(config, headers, &client.claims, &client.capabilities);
         let Some(bound) = client.bound().filter(|bound| *bound != key) else { return key };
         let own = SessionKey {
             scope: bound.scope,
@@ -236,13 +244,15 @@ impl Gateway {
     }
 }
 
-/// The key of the slots that may serve a client.
-fn key(config: &Config, headers: &HeaderMap, claims: &Claims) -> SessionKey {
+/// The key of the slots that may serve a client. One whose capabilities can't be shared has a slot of its own.
+fn key(config: &Config, headers: &HeaderMap, claims: &Claims, capabilities: &Capabilities) -> SessionKey {
     let scope = config.scope(claims.id, claims.principal);
-    let capabilities = match scope {
-        // Only a slot of its own can ask this client something.
-        Scope::Client(_) | Scope::Direct(_) => &*claims.capabilities,
-        Scope::Shared | Scope::Principal(_) | Scope::Warm => "{}",
+    let (scope, capabilities) = match (scope, &capabilities.shared) {
+        (Scope::Client(_) | Scope::Direct(_), _) => (scope, Arc::clone(&capabilities.own)),
+        // Another proxy may get what the client answers: it is asked nothing.
+        (scope, _) if config.is_many => (scope, "{}".into()),
+        (scope, Some(shared)) => (scope, Arc::clone(shared)),
+        (_, None) => (Scope::Client(claims.id), Arc::clone(&capabilities.own)),
     };
     let forwarded = config
         .forwarded_headers
@@ -251,7 +261,7 @@ fn key(config: &Config, headers: &HeaderMap, claims: &Claims) -> SessionKey {
     let identified = !matches!(scope, Scope::Shared) && claims.principal != [0; 16];
     SessionKey {
         version: claims.version,
-        capabilities: capabilities.into(),
+        capabilities,
         scope,
         principal: identified.then_some(claims.principal),
         headers: ForwardedHeaders::new(forwarded.collect()),

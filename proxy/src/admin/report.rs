@@ -64,6 +64,8 @@ pub(super) fn stats(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -
         state_losses: gateway.requests.state_losses(),
         repeats: gateway.requests.repeats(),
         drain_aborts: gateway.requests.drain_aborts(),
+        unattributed_requests: gateway.requests.unattributed_requests(),
+        unattributed_notifications: gateway.requests.unattributed_notifications(),
         epoch: now.epoch,
         reset_token: reload.reset_token(),
         outdated_sessions: count(now.outdated),
@@ -80,7 +82,6 @@ pub(super) fn stats(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -
         config_revision: config.revision.clone(),
         config_error: reload.error(),
         upstream: UpstreamState { reachable, message: error.map(|error| error.to_string()) },
-        ..PoolStats::default()
     }
 }
 

@@ -5,13 +5,17 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
+use arc_swap::ArcSwapOption;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::token::Claims;
-use crate::upstream::{SessionKey, UpstreamSession};
+use super::{capabilities::Capabilities, mailbox::Mailbox, questions::Questions, token::Claims};
+use crate::{
+    gateway::audience::Audience,
+    upstream::{SessionKey, UpstreamSession},
+};
 
 /// What a replica holds for a client session beside its token.
 pub struct ClientSession {
@@ -25,8 +29,14 @@ pub struct ClientSession {
     bound: Mutex<Option<SessionKey>>,
     /// That slot was pinned: its key's own would be shared.
     pinned: AtomicBool,
-    /// Severity below which log messages are kept from this client.
-    least_severity: AtomicU8,
+    /// What it can be asked.
+    pub capabilities: Capabilities,
+    /// The clients that it shares slots with.
+    pub audience: ArcSwapOption<Audience>,
+    /// What waits for its own stream.
+    pub mailbox: Mailbox,
+    /// Requests of the server that it has not answered.
+    pub questions: Mutex<Questions>,
     /// The client is to be told, once, that its state in the server is gone.
     lost: AtomicBool,
     listening: AtomicBool,
@@ -80,13 +90,16 @@ impl ClientSession {
     /// A client session that was used just now.
     pub fn new(claims: Claims) -> Self {
         Self {
+            capabilities: Capabilities::of(&claims.capabilities),
+            audience: ArcSwapOption::empty(),
+            mailbox: Mailbox::default(),
+            questions: Mutex::default(),
             claims,
             ended: CancellationToken::new(),
             used: Mutex::new(Instant::now()),
             in_flight: Mutex::default(),
             bound: Mutex::default(),
             pinned: AtomicBool::new(false),
-            least_severity: AtomicU8::new(0),
             lost: AtomicBool::new(false),
             listening: AtomicBool::new(false),
         }
@@ -110,6 +123,7 @@ impl ClientSession {
 
     /// Removes a request that is done.
     pub fn remove(&self, request: &Arc<InFlight>) {
+        self.questions.lock().close(&request.session, request.upstream_id);
         self.in_flight.lock().retain(|other| !Arc::ptr_eq(other, request));
         self.touch();
     }
@@ -152,14 +166,9 @@ impl ClientSession {
         std::mem::replace(&mut self.bound.lock(), key)
     }
 
-    /// Keeps log messages below a severity from this client.
-    pub fn set_least_severity(&self, severity: u8) {
-        self.least_severity.store(severity, Ordering::Relaxed);
-    }
-
     /// Whether this client wants log messages of a severity.
     pub fn wants(&self, severity: u8) -> bool {
-        severity >= self.least_severity.load(Ordering::Relaxed)
+        self.audience.load().as_ref().is_none_or(|audience| audience.wants(self.claims.id, severity))
     }
 
     /// Notes that the state it had in the server is gone.
@@ -170,6 +179,11 @@ impl ClientSession {
     /// Whether its state is gone and it was not told yet; it counts as told from now on.
     pub fn take_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed) && self.lost.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether its one stream of server messages is open.
+    pub fn is_listening(&self) -> bool {
+        self.listening.load(Ordering::Relaxed)
     }
 
     /// Takes the right to the one stream of server messages; none if it is taken.
@@ -191,6 +205,9 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
+        if let Some(audience) = self.0.audience.load_full() {
+            audience.listen(self.0.claims.id, false);
+        }
         self.0.touch();
         self.0.listening.store(false, Ordering::Release);
     }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{
-    Gateway,
+    Gateway, control,
     exchange::{Call, Exchange, Head},
     repeat::Repeat,
     ties, trouble,
@@ -26,7 +26,6 @@ use crate::{
         Message,
         envelope::Params,
         error::{code, error, result},
-        logging,
         rewrite::{Edit, rewrite},
     },
     pool::{Ask, CheckoutError, CloseReason, Key, PinReason, Refusal},
@@ -47,15 +46,8 @@ const PER_REQUEST: [HeaderName; 4] = [
 /// Bytes of an upstream's refusal that are passed on.
 const REFUSAL_LIMIT: usize = 1 << 20;
 
-/// Methods that leave something behind in the session, which only a client's own slot can keep.
-const NEED_OWN_SLOT: [&str; 6] = [
-    "resources/subscribe",
-    "resources/unsubscribe",
-    "tasks/get",
-    "tasks/list",
-    "tasks/result",
-    "tasks/cancel",
-];
+/// Methods that mean what was left in one session, which only a client's own slot can keep.
+const NEED_OWN_SLOT: [&str; 4] = ["tasks/get", "tasks/list", "tasks/result", "tasks/cancel"];
 
 /// What an attempt came to.
 enum Attempt {
@@ -100,18 +92,8 @@ impl Gateway {
         loop {
             let config = self.config.load_full();
             let key = self.key_of(&config, client, headers);
-            match method {
-                "ping" => return reply::json(StatusCode::OK, result(id, "{}")),
-                "logging/setLevel" if !key.is_bound() => return set_level(client, id, params),
-                _ if !key.is_bound() && NEED_OWN_SLOT.contains(&method) => {
-                    let message =
-                        format!("{method} is not carried over a shared session; use isolation: Session");
-                    return reply::json(
-                        StatusCode::OK,
-                        error(Some(id), code::METHOD_NOT_FOUND, &message, None),
-                    );
-                }
-                _ => {}
+            if let Some(response) = self.answer_here(&config, client, &key, id, method, params).await {
+                return response;
             }
             let affinity = self.affinity(&config, client, &key, headers);
             if client.take_lost() && (key.is_bound() || affinity.is_some()) {
@@ -136,6 +118,39 @@ impl Gateway {
                 return response;
             }
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// What is answered without a slot: requests that mean the client's session, where the server's is shared.
+    async fn answer_here(
+        self: &Arc<Self>,
+        config: &Config,
+        client: &Arc<ClientSession>,
+        key: &SessionKey,
+        id: &str,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Option<Response<Reply>> {
+        if method == "ping" {
+            return Some(reply::json(StatusCode::OK, result(id, "{}")));
+        }
+        if key.is_bound() {
+            return None;
+        }
+        match method {
+            "logging/setLevel" => Some(self.set_level(client, key, id, params)),
+            "resources/subscribe" | "resources/unsubscribe" if config.is_many => {
+                Some(not_carried(id, method))
+            }
+            "resources/subscribe" | "resources/unsubscribe" => {
+                // A resource that is in one session only is subscribed to there.
+                if config.pins(method, &Params::parse(params)).is_some() {
+                    return None;
+                }
+                Some(self.subscription(config, client, key, id, method, params).await)
+            }
+            _ if NEED_OWN_SLOT.contains(&method) => Some(not_carried(id, method)),
+            _ => None,
         }
     }
 
@@ -212,9 +227,14 @@ impl Gateway {
                 return Box::pin(self.attempt(errand)).await;
             }
         }
+        if !errand.key.is_bound()
+            && let Some(level) = self.audience(client, &errand.key).level()
+        {
+            control::set_level(lease.session(), level).await;
+        }
         let grace = config.settings.disconnect_grace;
         let ties = ties(&errand.key, errand.ask, &lease);
-        let mut exchange = Exchange::start(lease, client, call, &errand.extra, ties, grace);
+        let mut exchange = Exchange::start(lease, &errand.key, client, call, &errand.extra, ties, grace);
         let response = match exchange.head().await {
             Head::Halted(halt) => {
                 drop(exchange.into_body());
@@ -308,15 +328,7 @@ async fn refused(exchange: Exchange, head: Response<()>, id: &str, state: bool) 
     Attempt::Done(response)
 }
 
-/// A shared slot's level is everyone's: each client's own is kept here, and applied to what the slot sends.
-fn set_level(client: &ClientSession, id: &str, params: Option<&RawValue>) -> Response<Reply> {
-    let severity = Params::parse(params).level.and_then(|level| logging::severity(&level));
-    let body = if let Some(severity) = severity {
-        client.set_least_severity(severity);
-        result(id, "{}")
-    } else {
-        let message = format!("logging/setLevel needs params with level, one of {}", logging::list());
-        error(Some(id), code::INVALID_PARAMS, &message, None)
-    };
-    reply::json(StatusCode::OK, body)
+fn not_carried(id: &str, method: &str) -> Response<Reply> {
+    let message = format!("{method} is not carried over a shared session; use isolation: Session");
+    reply::json(StatusCode::OK, error(Some(id), code::METHOD_NOT_FOUND, &message, None))
 }

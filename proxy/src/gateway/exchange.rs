@@ -18,22 +18,23 @@ use hyper::{
     header::HeaderValue,
 };
 use hyper_util::client::legacy::{Error as ClientError, ResponseFuture};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::{linger, repeat::Repeat, trouble};
+use super::{control, linger, repeat::Repeat, trouble};
 use crate::{
     downstream::client::{ClientSession, Halt, InFlight},
     mcp::{
         Message,
         envelope::Params,
-        error::{code, error, result},
+        error::{code, error},
         logging,
         rewrite::{Edit, rewrite},
         sse::{self, Decoder, Event},
     },
-    pool::{CloseReason, Lease},
+    pool::{CloseReason, Lease, PinReason},
     upstream::{
-        HttpConnector,
+        HttpConnector, SessionKey,
         answer::{self, AnswerError, Framing},
     },
 };
@@ -82,6 +83,8 @@ pub(super) struct Inner {
     upstream_id: String,
     token: Option<Box<str>>,
     ties: Ties,
+    /// The key of a slot of the client's own, should this one become that.
+    own_key: Option<SessionKey>,
     stream: Stream,
     decoder: Decoder,
     last_event: Option<HeaderValue>,
@@ -130,6 +133,7 @@ impl Exchange {
     /// Sends the request on the leased slot.
     pub(super) fn start(
         lease: Lease<HttpConnector>,
+        key: &SessionKey,
         client: &Arc<ClientSession>,
         call: Call<'_>,
         headers: &HeaderMap,
@@ -153,6 +157,7 @@ impl Exchange {
             upstream_id,
             token: call.token.map(Into::into),
             ties,
+            own_key: (!ties.own).then(|| key.owned_by(client.claims.id)),
             stream: Stream::Head(sending),
             decoder: Decoder::new(answer::ANSWER_LIMIT),
             last_event: None,
@@ -440,12 +445,9 @@ impl Inner {
                 let severity = Params::parse(params).level.and_then(|level| logging::severity(&level));
                 severity.is_none_or(|severity| self.client.wants(severity)).then(|| sse::encode(&data))
             }
-            Ok(Message::Notification { .. }) => Some(sse::encode(&data)),
+            Ok(Message::Notification { method, params }) => self.pass_on(&data, &method, params),
             Ok(Message::Request { .. }) if self.ties.own => Some(sse::encode(&data)),
-            Ok(Message::Request { id, method, .. }) => {
-                self.refuse(id, &method);
-                None
-            }
+            Ok(Message::Request { id, method, params }) => self.ask(&data, id, &method, params),
             Ok(Message::Response { .. }) | Err(_) => {
                 tracing::debug!("an event on a request's stream that is not its own");
                 None
@@ -453,16 +455,46 @@ impl Inner {
         }
     }
 
-    /// Answers a server's request that no client can be asked.
-    fn refuse(&self, id: &str, method: &str) {
-        let answer = if method == "ping" {
-            result(id, "{}")
-        } else {
-            let message =
-                "requests to the client are not carried over a shared session; use isolation: Session";
-            error(Some(id), code::METHOD_NOT_FOUND, message, None)
-        };
-        let session = Arc::clone(&self.request.session);
-        tokio::spawn(async move { session.notify(answer).await });
+    /// Passes on a notification that came with the call.
+    fn pass_on(&mut self, data: &[u8], method: &str, params: Option<&RawValue>) -> Option<Bytes> {
+        if self.ties.own {
+            return Some(sse::encode(data));
+        }
+        match method {
+            "notifications/cancelled" => {
+                let theirs = Params::parse(params).request_id?.get();
+                let question = self.client.questions.lock().find_theirs(&self.request.session, theirs)?;
+                Some(sse::encode(&rewrite(data, &mut [Edit { old: theirs, new: &question.id }])))
+            }
+            "notifications/tools/list_changed"
+            | "notifications/prompts/list_changed"
+            | "notifications/resources/list_changed" => {
+                self.pin();
+                Some(sse::encode(data))
+            }
+            _ => Some(sse::encode(data)),
+        }
+    }
+
+    /// The call has changed what its session offers: the client stays there, and nobody else comes.
+    fn pin(&mut self) {
+        let (Some(lease), Some(key)) = (&self.lease, self.own_key.take()) else { return };
+        if lease.pin(&key, PinReason::ListChanged) {
+            self.client.pin(key);
+        }
+    }
+
+    /// Asks the client what the server asks during its call, under an id of our own.
+    fn ask(&self, data: &[u8], id: &str, method: &str, params: Option<&RawValue>) -> Option<Bytes> {
+        if matches!(method, "ping" | "roots/list") {
+            control::refuse(&self.request.session, id, method);
+            return None;
+        }
+        let token = Params::parse(params).meta.and_then(|meta| meta.progress_token).map(RawValue::get);
+        let ours =
+            self.client.questions.lock().ask(&self.request.session, self.request.upstream_id, id, token);
+        let mut edits = vec![Edit { old: id, new: &ours }];
+        edits.extend(token.map(|token| Edit { old: token, new: &ours }));
+        Some(sse::encode(&rewrite(data, &mut edits)))
     }
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     config::Config,
     downstream::{
+        capabilities::Capabilities,
         principal::Principal,
         reply::{self, Reply},
         token::{Claims, Sealer},
@@ -74,9 +75,10 @@ impl Gateway {
             // Too many to be remembered by the token: the client is asked nothing then.
             capabilities: if Sealer::fits(&capabilities) { capabilities.into() } else { "{}".into() },
         };
+        let asked = Capabilities::of(&claims.capabilities);
         let (key, session) = loop {
             let config = self.config.load_full();
-            let key = key(&config, headers, &claims);
+            let key = key(&config, headers, &claims, &asked);
             if let Some(session) = self.pool.peek(&key) {
                 break (key, session);
             }
@@ -100,7 +102,7 @@ impl Gateway {
             client.bind(Some(key));
             result(id, session.initialize_result())
         } else {
-            result(id, &carried(session.initialize_result()))
+            result(id, &carried(session.initialize_result(), config.is_many))
         };
         let mut response = reply::json(StatusCode::OK, body);
         if let Ok(token) = HeaderValue::from_str(&token) {
@@ -110,16 +112,16 @@ impl Gateway {
     }
 }
 
-/// The server's result without the capabilities that a shared session can't carry: what is subscribed to, announced or
-/// left running on it would be another client's too.
-fn carried(initialize_result: &str) -> String {
+/// The server's result without the capabilities that a shared session can't carry: tasks live in one session, and where
+/// there are `many` proxies, what is announced to one of them reaches only its own clients.
+fn carried(initialize_result: &str, many: bool) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(initialize_result) else {
         return initialize_result.to_owned();
     };
     if let Some(capabilities) = value.get_mut("capabilities").and_then(Value::as_object_mut) {
         capabilities.remove("tasks");
-        for feature in ["tools", "prompts", "resources"] {
-            if let Some(feature) = capabilities.get_mut(feature).and_then(Value::as_object_mut) {
+        for feature in ["tools", "prompts", "resources"].iter().filter(|_| many) {
+            if let Some(feature) = capabilities.get_mut(*feature).and_then(Value::as_object_mut) {
                 feature.remove("listChanged");
                 feature.remove("subscribe");
             }
@@ -148,9 +150,10 @@ mod tests {
     #[test]
     fn hides_what_is_not_carried() {
         let result = r#"{"capabilities":{"tools":{"listChanged":true,"x":1},"resources":{"subscribe":true},"tasks":{},"logging":{}},"instructions":"hi"}"#;
-        let expected =
-            r#"{"capabilities":{"logging":{},"resources":{},"tools":{"x":1}},"instructions":"hi"}"#;
+        let one = r#"{"capabilities":{"logging":{},"resources":{"subscribe":true},"tools":{"listChanged":true,"x":1}},"instructions":"hi"}"#;
+        let many = r#"{"capabilities":{"logging":{},"resources":{},"tools":{"x":1}},"instructions":"hi"}"#;
         let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-        assert_eq!(parse(&carried(result)), parse(expected));
+        assert_eq!(parse(&carried(result, false)), parse(one));
+        assert_eq!(parse(&carried(result, true)), parse(many));
     }
 }

@@ -1,10 +1,10 @@
 //! A client session's own stream (`GET`).
 //!
-//! A client with a slot of its own gets that slot's stream. Others get a stream on which nothing is announced yet, kept
-//! open as the client expects.
+//! A client with a slot of its own gets that slot's stream. Others get what the control session hears for them.
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -29,6 +29,7 @@ use crate::{
         error::code,
         sse::{self, Decoder},
     },
+    pool::Key,
     upstream::answer,
 };
 
@@ -42,12 +43,15 @@ pub struct Listen {
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
     greeted: bool,
-    _listening: Listening,
+    listening: Listening,
 }
 
 impl Gateway {
     /// Opens the stream.
-    pub(super) async fn listen(&self, headers: &HeaderMap) -> Result<Response<Reply>, Box<Response<Reply>>> {
+    pub(super) async fn listen(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+    ) -> Result<Response<Reply>, Box<Response<Reply>>> {
         checks::accepts_events(headers).map_err(refuse)?;
         let config = self.config.load_full();
         let client = self.client(&config, headers, None)?;
@@ -56,6 +60,12 @@ impl Gateway {
             let message = "this session has a stream already: a second one is not served";
             return Ok(reply::failure(StatusCode::CONFLICT, None, code::SERVER, message));
         };
+        let key = self.key_of(&config, &client, headers);
+        if !key.is_bound() && !config.is_many {
+            let audience = self.audience(&client, &key);
+            audience.listen(client.claims.id, true);
+            self.control(&audience);
+        }
         let own = client.bound().and_then(|key| self.pool.peek(&key));
         let upstream = match own {
             Some(session) => session.listen().await.ok().filter(|response| {
@@ -70,7 +80,7 @@ impl Gateway {
             ended: Box::pin(client.ended.clone().cancelled_owned()),
             shutdown: Box::pin(self.shutdown.clone().cancelled_owned()),
             greeted: false,
-            _listening: listening,
+            listening,
         }))))
     }
 }
@@ -99,7 +109,10 @@ impl Listen {
 
     /// What the server sends; its end is the stream's end, so that the client opens another.
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let Some((body, decoder)) = &mut self.upstream else { return Poll::Pending };
+        let Some((body, decoder)) = &mut self.upstream else {
+            let letter = self.listening.client().mailbox.poll_take(cx);
+            return letter.map_or(Poll::Pending, |letter| Poll::Ready(Some(sse::encode(&letter))));
+        };
         loop {
             match decoder.next_event() {
                 Ok(Some(event)) => match event.data.filter(|data| !data.is_empty()) {

@@ -10,12 +10,14 @@ use super::{Gateway, linger::CANCEL_GRACE};
 use crate::{
     downstream::{
         client::{ClientSession, Halt},
+        questions::Question,
         reply::{self, Reply},
     },
     mcp::{
         envelope::Params,
         rewrite::{Edit, rewrite},
     },
+    upstream::UpstreamSession,
 };
 
 impl Gateway {
@@ -31,24 +33,56 @@ impl Gateway {
             // The slot's own handshake sent it.
             "notifications/initialized" => {}
             "notifications/cancelled" => cancel(client, body, params),
+            "notifications/progress" => match question(client, params) {
+                Some((ours, question)) => {
+                    let theirs = question.token.as_deref().unwrap_or(&question.theirs);
+                    let message = rewrite(body, &mut [Edit { old: ours, new: theirs }]);
+                    deliver(&question.session, message).await;
+                }
+                None => self.forward(client, body.clone()).await,
+            },
             _ => self.forward(client, body.clone()).await,
         }
         reply::empty(StatusCode::ACCEPTED)
     }
 
-    /// Takes an answer to a request of the server, which only a client's own slot can have sent.
-    pub(super) async fn response(&self, client: &Arc<ClientSession>, body: &Bytes) -> Response<Reply> {
-        self.forward(client, body.clone()).await;
+    /// Takes an answer to a request of the server.
+    pub(super) async fn response(
+        &self,
+        client: &Arc<ClientSession>,
+        id: &str,
+        body: &Bytes,
+    ) -> Response<Reply> {
+        let question = client.questions.lock().answer(id);
+        match question {
+            Some(question) => {
+                let message = rewrite(body, &mut [Edit { old: id, new: &question.theirs }]);
+                deliver(&question.session, message).await;
+            }
+            None => self.forward(client, body.clone()).await,
+        }
         reply::empty(StatusCode::ACCEPTED)
     }
 
     /// Sends a message as it is to the client's own slot; without one it has no addressee.
     async fn forward(&self, client: &Arc<ClientSession>, body: Bytes) {
         let Some(session) = client.bound().and_then(|key| self.pool.peek(&key)) else { return };
-        if let Err(error) = session.notify(body).await {
-            tracing::debug!(%error, "a client's message did not reach the upstream");
-        }
+        deliver(&session, body).await;
     }
+}
+
+/// Sends a client's message to the session that it is for.
+async fn deliver(session: &UpstreamSession, message: Bytes) {
+    if let Err(error) = session.notify(message).await {
+        tracing::debug!(%error, "a client's message did not reach the upstream");
+    }
+}
+
+/// The open question that a client's progress is about, and the token as the client wrote it.
+fn question<'a>(client: &ClientSession, params: Option<&'a RawValue>) -> Option<(&'a str, Question)> {
+    let token = Params::parse(params).progress_token?.get();
+    let found = client.questions.lock().find(token);
+    found.map(|question| (token, question))
 }
 
 /// Passes a cancel on, and gives the server a moment to answer before the slot is replaced.

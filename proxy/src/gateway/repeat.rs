@@ -79,7 +79,7 @@ impl Repeat {
         let call = Call { message: &self.message, id, token };
         let grace = self.config.settings.disconnect_grace;
         let ties = super::ties(&self.key, self.ask, &lease);
-        let mut exchange = Exchange::start(lease, &self.client, call, &self.extra, ties, grace);
+        let mut exchange = Exchange::start(lease, &self.key, &self.client, call, &self.extra, ties, grace);
         match exchange.head().await {
             Head::Response(response) if response.status() == StatusCode::OK => {
                 match answer::framing(&response) {

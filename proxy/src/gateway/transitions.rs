@@ -88,6 +88,7 @@ impl Gateway {
     /// Whether a client's requests go to slots that it shares with others.
     fn shares(config: &Config, client: &ClientSession) -> bool {
         let scope = config.scope(client.claims.id, client.claims.principal);
-        !client.is_pinned() && matches!(scope, Scope::Shared | Scope::Principal(_))
+        let shares = client.capabilities.shared.is_some() || config.is_many;
+        shares && !client.is_pinned() && matches!(scope, Scope::Shared | Scope::Principal(_))
     }
 }

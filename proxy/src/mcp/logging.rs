@@ -8,6 +8,11 @@ pub fn severity(level: &str) -> Option<u8> {
     (0..).zip(LEVELS).find(|(_, name)| *name == level).map(|(severity, _)| severity)
 }
 
+/// The word for a severity; the most severe one for what is beyond.
+pub fn name(severity: u8) -> &'static str {
+    LEVELS.get(usize::from(severity)).copied().unwrap_or("emergency")
+}
+
 /// All levels, for messages to people.
 pub fn list() -> String {
     LEVELS.join(", ")

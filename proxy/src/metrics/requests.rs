@@ -12,6 +12,8 @@ pub struct Requests {
     repeats: AtomicU64,
     state_losses: AtomicU64,
     drain_aborts: AtomicU64,
+    /// Requests and notifications of the server.
+    unattributed: [AtomicU64; 2],
 }
 
 impl Requests {
@@ -67,5 +69,25 @@ impl Requests {
     /// Requests that a drain's deadline ended.
     pub fn drain_aborts(&self) -> u64 {
         self.drain_aborts.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request of the server that no client can be asked.
+    pub fn count_unattributed_request(&self) {
+        self.unattributed[0].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests of the server that no client could be asked.
+    pub fn unattributed_requests(&self) -> u64 {
+        self.unattributed[0].load(Ordering::Relaxed)
+    }
+
+    /// Counts a notification of the server that belongs to no one client.
+    pub fn count_unattributed_notification(&self) {
+        self.unattributed[1].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notifications of the server that belonged to no one client.
+    pub fn unattributed_notifications(&self) -> u64 {
+        self.unattributed[1].load(Ordering::Relaxed)
     }
 }

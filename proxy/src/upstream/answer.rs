@@ -20,6 +20,9 @@ pub const ANSWER_LIMIT: usize = 64 << 20;
 /// How long a stream may go on after its answer.
 pub const END_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long the proxy waits for the answer to a request of its own.
+pub const OWN_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Why a response holds no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {

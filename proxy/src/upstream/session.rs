@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -18,6 +18,7 @@ use hyper::{
 };
 use hyper_util::client::legacy::{Error as ClientError, ResponseFuture};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{Target, answer, connector::HttpClient, endpoints::Endpoint};
 use crate::{
@@ -48,6 +49,9 @@ pub struct UpstreamSession {
     /// Milliseconds from `born` to the last message.
     traffic: AtomicU64,
     lost: AtomicBool,
+    /// The level that the server was last told to send log messages from.
+    level: AtomicU8,
+    gone: CancellationToken,
 }
 
 impl UpstreamSession {
@@ -64,6 +68,8 @@ impl UpstreamSession {
             born: Instant::now(),
             traffic: AtomicU64::new(0),
             lost: AtomicBool::new(false),
+            level: AtomicU8::new(u8::MAX),
+            gone: CancellationToken::new(),
         }
     }
 
@@ -136,6 +142,22 @@ impl UpstreamSession {
     /// Notes that the server no longer knows the session: there is nothing to `DELETE`.
     pub fn set_lost(&self) {
         self.lost.store(true, Ordering::Relaxed);
+        self.gone.cancel();
+    }
+
+    /// Resolves when the session is closed or lost.
+    pub async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+
+    /// Time since the handshake began.
+    pub fn age(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    /// Whether the server is to be told another level than the last; it counts as told from now on.
+    pub fn changes_level(&self, level: u8) -> bool {
+        self.level.load(Ordering::Relaxed) != level && self.level.swap(level, Ordering::Relaxed) != level
     }
 
     /// Whether an HTTP refusal says that the session is gone.
@@ -202,6 +224,7 @@ impl pool::Session for UpstreamSession {
     }
 
     async fn close(&self) {
+        self.gone.cancel();
         if self.session_id.is_none() || self.lost.load(Ordering::Relaxed) {
             return;
         }

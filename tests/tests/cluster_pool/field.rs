@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use crds::{SessionPool, SessionPoolStatus, names, wire::PoolStats};
+use crds::{Phase, SessionPool, SessionPoolStatus, names, wire::PoolStats};
 use hyper::Request;
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
@@ -129,6 +129,16 @@ impl Field {
             found.cloned().with_context(|| {
                 format!("conditions are {conditions:#?}; are the images built (make images) and on the node?")
             })
+        })
+        .await
+    }
+
+    /// Waits until a pool is in a phase.
+    pub async fn phase(&self, pool: &str, phase: Phase) -> Result<()> {
+        self.until(&format!("{pool} to be {phase:?}"), async || {
+            let status = self.status(pool).await?;
+            ensure!(status.phase == Some(phase), "it is {:?}: {:#?}", status.phase, status.conditions);
+            Ok(())
         })
         .await
     }

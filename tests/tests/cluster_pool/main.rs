@@ -119,3 +119,59 @@ async fn an_upstream_that_is_down_is_told_and_waited_for() -> Result<()> {
     ensure!(session.echo("hello").await?.contains("hello"));
     Ok(())
 }
+
+/// Drain and reset as `kubectl` does them, while a client's call runs.
+#[tokio::test]
+async fn drain_resume_and_reset_lose_no_call() -> Result<()> {
+    let field = Field::start().await?;
+    let example = tests::repository().join("examples/everything.yaml");
+    field.apply(&std::fs::read_to_string(example)?).await?;
+    field.condition("everything", "Ready", "True").await?;
+    let before = field.pods("everything").await?;
+    let session = Session::open(&field, "everything").await?;
+
+    let long = session.operation(12);
+    let transitions = async {
+        field
+            .until("the call runs", async || {
+                ensure!(field.stats("everything").await?.active_leases == 1, "it does not");
+                Ok(())
+            })
+            .await?;
+        field.patch("everything", json!({"spec": {"resetToken": "a", "poolMinSize": 2}})).await?;
+        field.phase("everything", Phase::Resetting).await?;
+        field.patch("everything", json!({"spec": {"desiredState": "Drained"}})).await?;
+        field.phase("everything", Phase::Draining).await?;
+        field
+            .until("the proxy drains", async || {
+                let stats = field.stats("everything").await?;
+                ensure!(stats.status == "draining", "it is {}", stats.status);
+                Ok(())
+            })
+            .await?;
+        let refused = session.echo("refused").await;
+        ensure!(refused.is_err_and(|error| format!("{error:#}").contains("draining")), "it was served");
+        field.condition("everything", "Drained", "True").await
+    };
+    let (answer, drained) = tokio::try_join!(long, transitions)?;
+    ensure!(answer.contains("completed"), "{answer}");
+    ensure!(drained.reason == "DrainCompleted", "{drained:?}");
+    let stats = field.stats("everything").await?;
+    ensure!(stats.total_sessions == 0 && stats.status == "drained", "{stats:?}");
+
+    field.patch("everything", json!({"spec": {"desiredState": "Active"}})).await?;
+    field.phase("everything", Phase::Active).await?;
+    ensure!(session.echo("resumed").await?.contains("resumed"), "the client's session goes on");
+    field.patch("everything", json!({"spec": {"resetToken": "b"}})).await?;
+    field
+        .until("the reset is done", async || {
+            let reset = field.status("everything").await?.reset.context("no reset")?;
+            ensure!(reset.observed_token.as_deref() == Some("b"), "{reset:?}");
+            Ok(())
+        })
+        .await?;
+    ensure!(session.echo("after").await?.contains("after"));
+    ensure!(field.stats("everything").await?.epoch >= 1);
+    ensure!(field.pods("everything").await? == before, "pods were restarted");
+    Ok(())
+}

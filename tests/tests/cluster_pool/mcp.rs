@@ -45,7 +45,16 @@ impl Session {
 
     /// Calls the server's echo tool; gives the whole answer.
     pub async fn echo(&self, message: &str) -> Result<String> {
-        let params = json!({"name": "echo", "arguments": {"message": message}});
+        self.tool(&json!({"name": "echo", "arguments": {"message": message}})).await
+    }
+
+    /// Has the server work for some seconds; gives the whole answer.
+    pub async fn operation(&self, seconds: u32) -> Result<String> {
+        let arguments = json!({"duration": seconds, "steps": 1});
+        self.tool(&json!({"name": "trigger-long-running-operation", "arguments": arguments})).await
+    }
+
+    async fn tool(&self, params: &Value) -> Result<String> {
         let (response, text) =
             self.post(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})).await?;
         ensure!(

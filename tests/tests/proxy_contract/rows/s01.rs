@@ -58,8 +58,8 @@ async fn s01_statistics() -> Result<()> {
     check_sums(&stats)?;
     assert_eq!((stats.active_sessions, stats.unhealthy_sessions), (0, 0), "{stats:?}");
     assert_eq!(stats.total_acquisitions, stats.total_releases, "{stats:?}");
-    // The time-out took no session; the call that met the loss may have taken a second one.
-    assert!((15..=16).contains(&stats.total_acquisitions), "{stats:?}");
+    // The time-out took no session; a call that met one of the two lost sessions took another.
+    assert!((15..=17).contains(&stats.total_acquisitions), "{stats:?}");
     assert_eq!(stats.total_creates, stage.opened() as u64, "as the server counts: {stats:?}");
     stage.server_sessions("the pool's sessions", |open| open.len() as u64 == stats.total_sessions).await?;
 

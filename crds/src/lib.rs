@@ -13,6 +13,7 @@
 pub mod defaults;
 pub mod manifest;
 pub mod names;
+pub mod optimize;
 pub mod schema;
 pub mod settings;
 pub mod spec;

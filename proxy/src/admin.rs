@@ -52,9 +52,12 @@ impl Admin {
             },
             "/pool/stats" => json(&report::stats(&self.gateway, &self.readiness, &self.reload)),
             "/pool/sessions" => json(&report::sessions(&self.gateway)),
+            "/pool/optimize" => json(&report::advice(&self.gateway, &self.readiness, &self.reload)),
             path => text(
                 StatusCode::NOT_FOUND,
-                format!("nothing at {path}; there are /livez /readyz /metrics /pool/stats /pool/sessions\n"),
+                format!(
+                    "nothing at {path}; there are /livez /readyz /metrics /pool/stats /pool/sessions /pool/optimize\n"
+                ),
             ),
         }
     }

@@ -2,10 +2,10 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -26,12 +26,18 @@ pub struct Readiness {
     ending: AtomicBool,
     /// Memory of this process when it had become ready, in bytes.
     memory: AtomicU64,
+    since: OnceLock<Instant>,
 }
 
 impl Readiness {
     /// Whether clients may come.
     pub fn is_ready(&self) -> bool {
         self.proven.load(Ordering::Relaxed) && !self.ending.load(Ordering::Relaxed)
+    }
+
+    /// Time since it became ready.
+    pub fn ready_for(&self) -> Duration {
+        self.since.get().map_or(Duration::ZERO, Instant::elapsed)
     }
 
     /// Memory of this process when it had become ready, in bytes; 0 before.
@@ -61,6 +67,7 @@ impl Readiness {
             };
             if proven {
                 self.memory.store(memory::resident(), Ordering::Relaxed);
+                let _ = self.since.set(Instant::now());
                 self.proven.store(true, Ordering::Relaxed);
                 tracing::info!("ready");
                 return;

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::hmac;
-use crds::wire::{EndpointStats, PoolStats, SessionInfo, UpstreamState};
+use crds::{
+    optimize::{self, Advice, Observed},
+    wire::{EndpointStats, PoolStats, SessionInfo, UpstreamState},
+};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -117,6 +120,19 @@ fn endpoint(gateway: &Gateway, id: EndpointId, info: &EndpointInfo) -> EndpointS
         call_seconds: info.latency,
         failures: info.failures,
     }
+}
+
+/// What should be changed, from what was measured since the process was ready.
+pub(super) fn advice(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -> Advice {
+    let config = gateway.config.load();
+    let (stats, sessions) = (stats(gateway, readiness, reload), sessions(gateway));
+    optimize::advise(&Observed {
+        settings: &config.settings,
+        spec: &config.pool.spec,
+        stats: &stats,
+        sessions: &sessions,
+        seconds: readiness.ready_for().as_secs_f64(),
+    })
 }
 
 /// Every slot, without what is secret.

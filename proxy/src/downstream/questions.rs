@@ -23,10 +23,16 @@ pub struct Question {
 }
 
 /// The open questions of one client session.
-#[derive(Default)]
 pub struct Questions {
-    next: u64,
+    next: u32,
     open: Vec<Question>,
+}
+
+impl Default for Questions {
+    fn default() -> Self {
+        // A client session outlives this process: an answer to a question from before is not taken for one of now.
+        Self { next: fastrand::u32(..), open: Vec::new() }
+    }
 }
 
 impl Questions {
@@ -38,7 +44,7 @@ impl Questions {
         theirs: &str,
         token: Option<&str>,
     ) -> Box<str> {
-        self.next += 1;
+        self.next = self.next.wrapping_add(1);
         let id: Box<str> = format!("\"pool-{}\"", self.next).into();
         let session = Arc::clone(session);
         let token = token.map(Into::into);
@@ -57,11 +63,12 @@ impl Questions {
         self.open.iter().find(|question| &*question.id == id).cloned()
     }
 
-    /// The question that a call's server calls by this id.
-    pub fn find_theirs(&self, session: &Arc<UpstreamSession>, theirs: &str) -> Option<Question> {
+    /// Takes out the question that its server has withdrawn.
+    pub fn withdraw(&mut self, session: &Arc<UpstreamSession>, theirs: &str) -> Option<Question> {
         let same =
-            |question: &&Question| Arc::ptr_eq(&question.session, session) && &*question.theirs == theirs;
-        self.open.iter().find(same).cloned()
+            |question: &Question| Arc::ptr_eq(&question.session, session) && &*question.theirs == theirs;
+        let at = self.open.iter().position(same)?;
+        Some(self.open.swap_remove(at))
     }
 
     /// Drops what came with a call that is over.

@@ -463,7 +463,7 @@ impl Inner {
         match method {
             "notifications/cancelled" => {
                 let theirs = Params::parse(params).request_id?.get();
-                let question = self.client.questions.lock().find_theirs(&self.request.session, theirs)?;
+                let question = self.client.questions.lock().withdraw(&self.request.session, theirs)?;
                 Some(sse::encode(&rewrite(data, &mut [Edit { old: theirs, new: &question.id }])))
             }
             "notifications/tools/list_changed"

@@ -1,6 +1,7 @@
 //! The proxy from outside: what clients, servers and people at its admin port see.
 
 mod admin;
+mod advice;
 mod configuration;
 mod control;
 mod disconnects;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use crds::wire::PoolStats;
+use crds::wire::{PoolStats, SessionInfo};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -163,6 +163,13 @@ impl Proxy {
     /// The pool's statistics.
     pub async fn stats(&self) -> Result<PoolStats> {
         Ok(serde_json::from_str(&self.admin("/pool/stats").await?.1)?)
+    }
+
+    /// The pool's sessions.
+    pub async fn sessions(&self) -> Result<Vec<SessionInfo>> {
+        let (status, text) = self.admin("/pool/sessions").await?;
+        ensure!(status == 200, "/pool/sessions: {status} {text}");
+        Ok(serde_json::from_str(&text)?)
     }
 
     /// Waits for statistics that `check` accepts.

@@ -125,7 +125,28 @@ impl Scripted {
 
     /// Forgets every session, as a server that was started again.
     pub fn forget_sessions(&self) {
+        self.state.streams().clear();
         self.state.sessions().clear();
+    }
+
+    /// Sends a message on every open stream of a session; gives their number.
+    pub async fn push(&self, message: &Value) -> usize {
+        let streams: Vec<_> = self.state.streams().values().cloned().collect();
+        let mut reached = 0;
+        for stream in streams {
+            reached += usize::from(stream.send(message.to_string()).await.is_ok());
+        }
+        reached
+    }
+
+    /// Waits until a stream of a session is open.
+    pub async fn stream_opens(&self) -> Result<()> {
+        eventually(PATIENCE, "a stream at the server", async || {
+            self.state.streams().retain(|_, stream| !stream.is_closed());
+            ensure!(!self.state.streams().is_empty(), "there is none");
+            Ok(())
+        })
+        .await
     }
 
     /// Lets all pass that wait or will wait at `gate`.
@@ -252,12 +273,18 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     match head.method.as_str() {
         "DELETE" if behaviour.no_delete => full(405, "text/plain", String::new()),
         "DELETE" => {
-            state.sessions().remove(&session.unwrap_or_default());
+            let session = session.unwrap_or_default();
+            state.streams().remove(&session);
+            state.sessions().remove(&session);
             full(200, "text/plain", String::new())
         }
-        "GET" => Ok(streaming(None, async |_| std::future::pending().await)),
+        "GET" => Ok(streaming(None, async move |sender| {
+            let gone = sender.clone();
+            state.streams().insert(session.unwrap_or_default(), sender);
+            gone.closed().await;
+        })),
         _ if message.get("method").is_none() => {
-            state.answered(&message);
+            state.answered(session.as_deref().unwrap_or_default(), &message);
             full(202, "text/plain", String::new())
         }
         _ if message.get("id").is_none() => full(202, "text/plain", String::new()),
@@ -286,7 +313,7 @@ async fn initialize(state: &State, behaviour: &Behaviour, message: &Value) -> Re
     }
     let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": {
         "protocolVersion": message["params"]["protocolVersion"],
-        "capabilities": {"tools": {"listChanged": true}, "experimental": {"odd": {"a": [1]}}},
+        "capabilities": {"tools": {"listChanged": true}, "resources": {"subscribe": true}, "logging": {}, "experimental": {"odd": {"a": [1]}}},
         "serverInfo": {"name": "scripted", "title": "Scripted", "version": "7.1"},
         "instructions": "Ask \"nicely\"."
     }})

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc::Sender, oneshot};
 
 use super::{Behaviour, Fault, Gates, Seen};
 
@@ -19,7 +19,10 @@ pub(super) struct State {
     faults: Mutex<Vec<(String, Fault)>>,
     running: Mutex<Running>,
     opened: AtomicU64,
-    questions: Mutex<HashMap<u64, oneshot::Sender<Value>>>,
+    questions: Mutex<HashMap<(String, u64), oneshot::Sender<Value>>>,
+    asked: Mutex<HashMap<String, u64>>,
+    /// Open streams of sessions.
+    streams: Mutex<HashMap<String, Sender<String>>>,
 }
 
 /// Calls in progress, by session.
@@ -98,22 +101,29 @@ impl State {
         id
     }
 
-    /// The id of a question to a client, and the response to come. Ids count from 0, as in real servers.
-    pub(super) fn question(&self) -> (u64, oneshot::Receiver<Value>) {
-        let mut questions = self.questions.lock();
-        let number = questions.len() as u64;
-        let (sender, receiver) = oneshot::channel();
-        questions.insert(number, sender);
+    /// The id of a question to a client, and the response to come. Each session counts from 0, as in real servers.
+    pub(super) fn question(&self, session: &str) -> (u64, oneshot::Receiver<Value>) {
+        let mut asked = self.asked.lock();
+        let next = asked.entry(session.to_owned()).or_default();
+        let (number, (sender, receiver)) = (*next, oneshot::channel());
+        *next += 1;
+        self.questions.lock().insert((session.to_owned(), number), sender);
         (number, receiver)
     }
 
     /// Takes a client's response.
-    pub(super) fn answered(&self, response: &Value) {
+    pub(super) fn answered(&self, session: &str, response: &Value) {
         let number = response["id"].as_u64();
-        if let Some(sender) = number.and_then(|number| self.questions.lock().remove(&number)) {
+        let question = number.and_then(|number| self.questions.lock().remove(&(session.to_owned(), number)));
+        if let Some(sender) = question {
             // The tool may be gone with its client.
             let _ = sender.send(response.clone());
         }
+    }
+
+    /// Open streams of sessions.
+    pub(super) fn streams(&self) -> MutexGuard<'_, HashMap<String, Sender<String>>> {
+        self.streams.lock()
     }
 
     /// Waits until a gate is open.

@@ -14,7 +14,7 @@ pub(super) async fn run(state: &State, message: &Value, session: Option<&str>, o
     let known = |method: &str| state.behaviour().unknown_methods.iter().all(|unknown| unknown != method);
     let answer = match message["method"].as_str().unwrap_or_default() {
         method if !known(method) => unknown_method(id, method),
-        "ping" => result(id, "{}"),
+        "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => result(id, "{}"),
         "tools/list" => result(id, state.behaviour().tools.as_deref().unwrap_or(TOOLS)),
         "resources/read" => {
             let contents = json!({"uri": params["uri"], "text": session.unwrap_or("none")});
@@ -73,7 +73,7 @@ async fn call(
             "x".repeat(usize::try_from(arguments["bytes"].as_u64().unwrap_or_default()).unwrap_or_default())
         }
         "ask" => {
-            let (number, answered) = state.question();
+            let (number, answered) = state.question(&session);
             let question = json!({"jsonrpc": "2.0", "id": number, "method": "sampling/createMessage", "params": {
                 "messages": [], "maxTokens": 1, "for": message()
             }});

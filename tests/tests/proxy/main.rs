@@ -2,6 +2,7 @@
 
 mod admin;
 mod configuration;
+mod control;
 mod disconnects;
 mod ending;
 mod forwarding;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 use tests::eventually;
@@ -19,7 +19,10 @@ async fn under_traffic(stage: &Stage, specs: &[Value]) -> Result<()> {
     let traffic = try_join_all(clients.iter().enumerate().map(async |(number, client)| {
         let mut calls = 0;
         while changes.load(Ordering::Relaxed) < specs.len() {
-            echo(client, &format!("{number}/{calls}")).await?;
+            let change = changes.load(Ordering::Relaxed);
+            echo(client, &format!("{number}/{calls}"))
+                .await
+                .with_context(|| format!("call {calls} of client {number}, about change {change}"))?;
             calls += 1;
             done.fetch_add(1, Ordering::Relaxed);
         }

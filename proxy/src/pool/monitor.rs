@@ -7,6 +7,7 @@ use std::{
 
 use super::{Connector, shared::Shared, state::State};
 
+/// Each turn comes after a half to a whole of it, so that many proxies don't act in step.
 const PERIOD: Duration = Duration::from_millis(250);
 
 /// Starts the monitor; it ends with the pool.
@@ -21,7 +22,7 @@ async fn run<C: Connector>(pool: Weak<Shared<C>>) {
         let stop = shared.stop.clone();
         drop(shared);
         tokio::select! {
-            () = tokio::time::sleep(PERIOD) => {}
+            () = tokio::time::sleep(PERIOD.mul_f64(0.5 + 0.5 * fastrand::f64())) => {}
             () = stop.cancelled() => return,
         }
     }

@@ -11,9 +11,6 @@ use super::{
     state::{CloseReason, SlotId},
 };
 
-/// First pause after a session could not be opened.
-const PAUSE: Duration = Duration::from_millis(250);
-
 /// How long a keepalive ping may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -37,10 +34,9 @@ pub(super) async fn run<C: Connector>(shared: Arc<Shared<C>>, opening: Opening<C
     let session = match connected {
         Ok(session) => Arc::new(session),
         Err(error) => {
-            let pause = PAUSE.mul_f64(0.75 + 0.5 * fastrand::f64());
             let of_endpoint = error.is_of_endpoint();
             shared.ended(slot, |state, now, actions| {
-                state.open_failed(slot, error, of_endpoint, pause, now, actions);
+                state.open_failed(slot, error, of_endpoint, fastrand::f64(), now, actions);
             });
             return;
         }

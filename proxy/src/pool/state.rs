@@ -3,6 +3,7 @@
 //! Methods take the clock, do no I/O, and push what is to be done onto a list of [`Action`]s, which the caller
 //! carries out after it has let go of its lock.
 
+mod backoff;
 mod bindings;
 mod bucket;
 mod buckets;
@@ -111,7 +112,9 @@ pub enum Refusal {
     #[error("too many requests wait for a session")]
     QueueFull,
     /// As many direct sessions are open as may.
-    #[error("too many direct sessions are open")]
+    #[error(
+        "as many sessions outside the pool are open as may be; raise maxDirectSessions, or have clients end theirs"
+    )]
     DirectFull,
     /// The server has no address.
     #[error("the server has no address")]

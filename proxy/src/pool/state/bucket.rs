@@ -1,10 +1,14 @@
 //! What the pool's state holds for one key.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use super::{bindings::Bindings, slot::SlotId};
+use super::{
+    backoff::{self, LONGEST_PAUSE},
+    bindings::Bindings,
+    slot::SlotId,
+};
 use crate::{
     pool::key::{Key, Principal},
     strategy::{Affinity, Strategy, StrategyKind},
@@ -15,9 +19,6 @@ pub type WaiterId = u64;
 
 /// Names a bucket while it exists.
 pub type BucketId = usize;
-
-/// The longest pause between attempts to open a session with a key that the server refuses.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module's text.
 #[derive(Debug)]
@@ -87,10 +88,10 @@ impl<K: Key, E: Clone> Bucket<K, E> {
     }
 
     /// Notes an attempt that failed for this key: the pause doubles with each one in a row.
-    pub fn back_off(&mut self, error: E, pause: Duration, now: Instant) {
+    pub fn back_off(&mut self, error: E, jitter: f64, now: Instant) {
         let failures = self.backoff.as_ref().map_or(0, |backoff| backoff.failures) + 1;
-        let pause = pause.saturating_mul(1 << (failures - 1).min(8)).min(LONGEST_PAUSE);
-        self.backoff = Some(Backoff { until: now + pause, failures, error });
+        let until = now + backoff::pause(failures, jitter);
+        self.backoff = Some(Backoff { until, failures, error });
     }
 
     /// The key may be tried again.

@@ -7,20 +7,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::backoff;
 use crate::strategy::{Affinity, PeakEwma, StrategyKind, rendezvous};
 
 /// Numbers a server's addresses; the same address keeps its number.
 pub type EndpointId = u32;
-
-/// The longest pause between attempts to open a session where there is no other endpoint to go to. Requests get the last
-/// error meanwhile, with the advice to come back after a second.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// How long an endpoint is left alone after its first failure; doubled with each one in a row.
-const EJECTION: Duration = Duration::from_secs(1);
-
-/// The longest time that an endpoint is left alone.
-const LONGEST_EJECTION: Duration = Duration::from_secs(60);
 
 /// Calls in a row that must fail before an endpoint whose sessions can still be opened is left alone.
 const STRIKES: u32 = 3;
@@ -288,12 +279,12 @@ impl<E: Clone> Endpoints<E> {
         Some(cheaper.spec.id)
     }
 
-    /// A session could not be opened. `pause` is how long the endpoint rests at least, before growth.
-    pub fn open_failed(&mut self, id: EndpointId, error: E, pause: Duration, now: Instant) {
+    /// A session could not be opened. `jitter`, 0 to 1, is for the pause.
+    pub fn open_failed(&mut self, id: EndpointId, error: E, jitter: f64, now: Instant) {
         if let Some(endpoint) = self.get_mut(id) {
             endpoint.error = Some(error);
         }
-        self.leave_alone(id, pause, now);
+        self.leave_alone(id, jitter, now);
     }
 
     /// A session was opened.
@@ -315,7 +306,7 @@ impl<E: Clone> Endpoints<E> {
             endpoint.strikes += 1;
             if endpoint.strikes >= STRIKES {
                 endpoint.strikes = 0;
-                self.leave_alone(id, EJECTION, now);
+                self.leave_alone(id, 0.0, now);
             }
         } else if let Some(took) = took {
             endpoint.latency.observe(took, now);
@@ -323,8 +314,8 @@ impl<E: Clone> Endpoints<E> {
         }
     }
 
-    /// Ejects the endpoint unless half of them are, else rests for at most [`LONGEST_PAUSE`].
-    fn leave_alone(&mut self, id: EndpointId, pause: Duration, now: Instant) {
+    /// Ejects the endpoint unless half of them are, else lets it rest for a moment.
+    fn leave_alone(&mut self, id: EndpointId, jitter: f64, now: Instant) {
         let others = |endpoint: &&Endpoint<E>| endpoint.spec.id != id && !endpoint.spec.fallback;
         let all = self.iter().filter(|endpoint| !endpoint.spec.fallback).count();
         let ejected = self
@@ -334,13 +325,10 @@ impl<E: Clone> Endpoints<E> {
         let may_eject = (ejected.count() + 1) * 2 <= all;
         let Some(endpoint) = self.get_mut(id) else { return };
         endpoint.failures += 1;
-        let growth = 1 << (endpoint.failures - 1).min(8);
         let ejected = may_eject && !endpoint.spec.fallback;
-        let until = if ejected {
-            now + EJECTION.max(pause).saturating_mul(growth).min(LONGEST_EJECTION)
-        } else {
-            now + pause.saturating_mul(growth).min(LONGEST_PAUSE)
-        };
+        let failures = endpoint.failures;
+        let time = if ejected { backoff::ejection(failures) } else { backoff::pause(failures, jitter) };
+        let until = now + time;
         endpoint.away = Some(Away { until, ejected });
     }
 

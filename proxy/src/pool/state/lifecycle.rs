@@ -1,7 +1,5 @@
 //! What a slot's task reports: its session is open, could not be opened, or is closed.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::{
@@ -35,23 +33,23 @@ impl<K: Key, E: Clone> State<K, E> {
         }
     }
 
-    /// The slot's session could not be opened. `pause` is how long no other is tried, before growth; `of_endpoint` tells
+    /// The slot's session could not be opened. `jitter`, 0 to 1, is for the pause; `of_endpoint` tells
     /// an endpoint that fails from one that refuses this key.
     pub fn open_failed(
         &mut self,
         slot_id: SlotId,
         error: E,
         of_endpoint: bool,
-        pause: Duration,
+        jitter: f64,
         now: Instant,
         actions: &mut Actions<K, E>,
     ) {
         let Some(slot) = self.drop_opening(slot_id) else { return };
         self.counters.connect_failures += 1;
         if of_endpoint {
-            self.endpoints.open_failed(slot.endpoint, error.clone(), pause, now);
+            self.endpoints.open_failed(slot.endpoint, error.clone(), jitter, now);
         } else {
-            self.buckets[slot.bucket].back_off(error.clone(), pause, now);
+            self.buckets[slot.bucket].back_off(error.clone(), jitter, now);
         }
         if !of_endpoint || self.endpoints.are_failing() {
             self.last_error = Some(error);

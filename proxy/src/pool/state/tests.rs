@@ -86,8 +86,7 @@ impl Bench {
                     Action::Fail(waiter, failure) => self.failed.push((waiter, failure)),
                     Action::Open(slot, ..) if self.hold => self.opened.push(slot),
                     Action::Open(slot, ..) if self.refuse => {
-                        let pause = Duration::from_secs(1);
-                        self.state.open_failed(slot, "down", true, pause, self.now, &mut actions);
+                        self.state.open_failed(slot, "down", true, 0.0, self.now, &mut actions);
                     }
                     Action::Open(slot, ..) => {
                         self.opened.push(slot);

@@ -27,7 +27,7 @@ fn turns_follow_weights_evenly() {
 fn at_most_half_are_ejected_and_for_growing_times() {
     let (mut endpoints, start) = (endpoints(&[1, 1, 1, 1]), Instant::now());
     for id in 0..4 {
-        endpoints.open_failed(id, "down", PAUSE, start);
+        endpoints.open_failed(id, "down", 0.0, start);
     }
     assert_eq!(ejected(&endpoints, start), [0, 1]);
     assert_eq!(endpoints.error(start), Some("down"));
@@ -35,10 +35,10 @@ fn at_most_half_are_ejected_and_for_growing_times() {
     assert_eq!(endpoints.error(later), None, "those that only rest are tried again soon");
     endpoints.opened(2, later);
     endpoints.opened(3, later);
-    let mut now = start + EJECTION;
+    let mut now = start + Duration::from_secs(1);
     for seconds in [2_u64, 4, 8, 16, 32, 60, 60] {
         assert_eq!(ejected(&endpoints, now), [] as [u32; 0]);
-        endpoints.open_failed(0, "down", PAUSE, now);
+        endpoints.open_failed(0, "down", 0.0, now);
         let back = now + Duration::from_secs(seconds);
         assert!(!endpoints.is_available(0, back - Duration::from_millis(1)), "{seconds}");
         assert!(endpoints.is_available(0, back), "{seconds}");
@@ -50,10 +50,10 @@ fn at_most_half_are_ejected_and_for_growing_times() {
 fn a_lone_endpoint_only_rests() {
     let (mut endpoints, now) = (endpoints(&[1]), Instant::now());
     for _ in 0..9 {
-        endpoints.open_failed(0, "down", PAUSE, now);
+        endpoints.open_failed(0, "down", 0.0, now);
         assert_eq!(ejected(&endpoints, now), [] as [u32; 0]);
     }
-    assert!(endpoints.is_available(0, now + LONGEST_PAUSE));
+    assert!(endpoints.is_available(0, now + backoff::LONGEST_PAUSE));
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn three_failed_calls_in_a_row_eject() {
 #[test]
 fn who_comes_back_starts_slowly() {
     let (mut endpoints, start) = (endpoints(&[1, 1]), Instant::now());
-    endpoints.open_failed(0, "down", PAUSE, start);
-    let back = start + EJECTION;
+    endpoints.open_failed(0, "down", 0.0, start);
+    let back = start + Duration::from_secs(1);
     endpoints.opened(0, back);
     let share = |endpoints: &mut Endpoints<_>, now| {
         let turns = (0..220).filter_map(|_| endpoints.preferred(StrategyKind::RoundRobin, None, now));
@@ -109,7 +109,7 @@ fn the_fallback_serves_when_no_other_can() {
     ]);
     let now = Instant::now();
     assert_eq!(endpoints.for_opening(StrategyKind::RoundRobin, true, now), Some(7));
-    endpoints.open_failed(7, "down", PAUSE, now);
+    endpoints.open_failed(7, "down", 0.0, now);
     assert_eq!(endpoints.for_opening(StrategyKind::RoundRobin, true, now), Some(9));
     assert_eq!(endpoints.for_opening(StrategyKind::Weighted, true, now), Some(9));
 }
@@ -117,8 +117,8 @@ fn the_fallback_serves_when_no_other_can() {
 #[test]
 fn who_waits_does_not_try_what_failed_last() {
     let (mut endpoints, now) = (endpoints(&[1, 1]), Instant::now());
-    endpoints.open_failed(0, "down", PAUSE, now);
-    let back = now + EJECTION;
+    endpoints.open_failed(0, "down", 0.0, now);
+    let back = now + Duration::from_secs(1);
     endpoints.get_mut(1).unwrap().slots = 5;
     for kind in [StrategyKind::RoundRobin, StrategyKind::Weighted] {
         assert_eq!(endpoints.for_opening(kind, true, back), Some(1));

@@ -166,8 +166,8 @@ impl Gateway {
             match self.attempt(&mut errand).await {
                 Attempt::Done(response) => return Some(response),
                 Attempt::Outdated => return None,
-                // Its slot goes on under another name.
-                Attempt::StateGone if client.bound().is_some_and(|bound| bound != errand.key) => return None,
+                // Its slot goes on under another name, or is not its own any more.
+                Attempt::StateGone if self.has_changed(&errand) => return None,
                 Attempt::StateGone => return Some(self.state_lost(client, id)),
                 Attempt::Lost { state } => {
                     if let Some(affinity) = errand.ask.affinity {
@@ -198,6 +198,12 @@ impl Gateway {
         client.bind(None);
         self.requests.count_state_loss();
         reply::json(StatusCode::OK, trouble::state_lost(id))
+    }
+
+    /// Whether the key would be worked out otherwise now.
+    fn has_changed(&self, errand: &Errand<'_>) -> bool {
+        let renamed = errand.client.bound().is_some_and(|bound| bound != errand.key);
+        renamed || !Arc::ptr_eq(errand.config, &self.config.load())
     }
 
     async fn attempt(self: &Arc<Self>, errand: &mut Errand<'_>) -> Attempt {

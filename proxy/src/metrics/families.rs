@@ -124,6 +124,16 @@ fn counters(maker: &Maker<'_>, now: &Snapshot, requests: &Requests) -> Vec<Metri
             requests.state_losses(),
         ),
         ("drain_aborts", "Requests that a drain's deadline ended.", requests.drain_aborts()),
+        (
+            "unattributed_requests",
+            "Requests of the server that no client could be asked.",
+            requests.unattributed_requests(),
+        ),
+        (
+            "unattributed_notifications",
+            "Notifications of the server that belonged to no one client.",
+            requests.unattributed_notifications(),
+        ),
         ("foreign_tokens", "Session ids that came with another principal's credential.", requests.foreign()),
     ];
     let plain = plain.into_iter().map(|(name, help, value)| {

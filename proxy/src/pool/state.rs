@@ -11,6 +11,8 @@ mod close;
 mod endpoints;
 mod lifecycle;
 mod maintain;
+#[cfg(test)]
+mod model;
 mod open;
 mod pick;
 mod report;

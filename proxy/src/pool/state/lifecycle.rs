@@ -121,8 +121,9 @@ impl<K: Key, E: Clone> State<K, E> {
         let to = self.buckets.find_or_make(new, self.limits.strategy, now);
         let enters = self.buckets[from].direct && !self.buckets[to].direct;
         let leaves = !self.buckets[from].direct && self.buckets[to].direct;
-        let full = (enters && self.pooled >= self.limits.max)
-            || (leaves && self.direct >= self.limits.max_direct)
+        let moved = self.buckets[from].slots.len();
+        let full = (enters && self.pooled + moved > self.limits.max)
+            || (leaves && self.direct + moved > self.limits.max_direct)
             || self.buckets[to].principal.is_some_and(|principal| enters && self.is_capped(principal));
         if full || !self.buckets[to].slots.is_empty() {
             return false;

@@ -92,6 +92,10 @@ impl<K: Key, E: Clone> State<K, E> {
     /// Makes an idle warm slot the key's own.
     fn claim_warm(&mut self, at: BucketId) -> Option<SlotId> {
         let bucket = &self.buckets[at];
+        // A client's state is in one session: while its own is being opened it gets no other.
+        if bucket.bound && !bucket.slots.is_empty() {
+            return None;
+        }
         let warm = self.buckets.find(&bucket.key.warm()?)?;
         if bucket.principal.is_some_and(|principal| self.is_capped(principal)) {
             return None;

@@ -20,6 +20,8 @@ use crate::{
 struct Pick {
     slot: Option<SlotId>,
     grow: Option<EndpointId>,
+    /// No other slot will do.
+    bound: bool,
 }
 
 impl<K: Key, E: Clone> State<K, E> {
@@ -32,7 +34,7 @@ impl<K: Key, E: Clone> State<K, E> {
         actions: &mut Actions<K, E>,
     ) -> Option<Grant> {
         let pick = self.pick(at, affinity, now);
-        let id = pick.slot.or_else(|| self.claim_warm(at))?;
+        let id = pick.slot.or_else(|| if pick.bound { None } else { self.claim_warm(at) })?;
         if let Some(endpoint) = pick.grow {
             self.grow(at, endpoint, now, actions);
         }
@@ -55,7 +57,7 @@ impl<K: Key, E: Clone> State<K, E> {
         let most = most(limits, bucket.direct);
         if let Some(own) = affinity.and_then(|affinity| bucket.bindings.slot(affinity)) {
             let free = slots.get(&own).is_some_and(|slot| is_free(slot, most));
-            return Pick { slot: free.then_some(own), grow: None };
+            return Pick { slot: free.then_some(own), grow: None, bound: true };
         }
         let strategy = &mut bucket.strategy;
         let ids = &bucket.slots;
@@ -74,7 +76,7 @@ impl<K: Key, E: Clone> State<K, E> {
             let picked = among(&|_| true, strategy);
             let busy = picked.filter(|candidate| candidate.leases > 0 && !bucket.bound);
             let grow = busy.and_then(|candidate| slots.get(&candidate.slot)).map(|slot| slot.endpoint);
-            return Pick { slot: picked.map(|candidate| candidate.slot), grow };
+            return Pick { slot: picked.map(|candidate| candidate.slot), grow, bound: false };
         }
         // Sticky keys are spread over slots: an endpoint gets its share of them by its share of the slots.
         let preferred = match limits.strategy {
@@ -86,7 +88,7 @@ impl<K: Key, E: Clone> State<K, E> {
         let picked = picked
             .or_else(|| among(&|slot| endpoints.is_available(slot.endpoint, now), strategy))
             .or_else(|| among(&|_| true, strategy));
-        Pick { slot: picked.map(|candidate| candidate.slot), grow }
+        Pick { slot: picked.map(|candidate| candidate.slot), grow, bound: false }
     }
 
     /// Makes an idle warm slot the key's own.

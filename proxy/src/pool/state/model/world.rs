@@ -279,6 +279,12 @@ impl World {
                 self.waiters.insert(id, Waiter { key: key.clone(), affinity });
                 ensure(self.waiters.len() <= self.limits.max_waiters, || "too many wait".to_owned())
             }
+            Err(Failure::Refused(Refusal::Lost)) if affinity.is_some() => {
+                let slot = affinity.and_then(|affinity| self.bound.remove(&(key.clone(), affinity)));
+                let in_use =
+                    slot.flatten().and_then(|id| self.slots.get(&id)).is_some_and(|slot| slot.leases > 0);
+                ensure(in_use, || format!("{key:?} was told of a loss that was none"))
+            }
             Err(Failure::Refused(Refusal::Lost)) => {
                 // One in use may be due to go when it comes back.
                 let idle = |slot: &Slot| slot.phase == Phase::Open && slot.leases == 0 && !slot.condemned;

@@ -60,7 +60,7 @@ cluster-shell: ## a shell, or CMD='...', in the cluster's network with KUBECONFI
 	@$(cluster)/shell.sh $(CLUSTER) $(if $(value CMD),bash -c '$(subst ','\'',$(value CMD))')
 
 ##@ Check
-.PHONY: test test-unit test-crd test-proxy test-operator test-cluster contract lint fmt deny bench
+.PHONY: test test-unit test-crd test-proxy test-operator test-cluster contract lint fmt deny bench bench-pool
 test: ## everything below, in order, with a summary
 	@tests/run.sh lint unit crd proxy operator cluster
 
@@ -96,6 +96,9 @@ deny: ## licences, bans, sources and advisories of the dependencies
 bench: build-proxy ## throughput and latency: direct, nginx, this proxy (ARGS=--quick for a short run)
 	$(cluster)/packages.sh nginx-light
 	SESSIONPOOL_BIN_DIR=$(or $(CARGO_TARGET_DIR),target)/$(host)/release RUSTFLAGS='-C target-feature=+crt-static' cargo run --release --locked --target $(host) -p tests --bin bench -- $(ARGS)
+
+bench-pool: ## checkout and check-in of an idle slot, beside a semaphore
+	cargo bench --locked -p sessionpool-proxy --bench checkout
 
 ##@ Clean
 .PHONY: clean-cache

@@ -54,7 +54,7 @@ async fn an_idle_slot_is_lent_without_an_allocation() {
         StrategyKind::Weighted,
     ] {
         let pool = filled(strategy).await;
-        let affinity = (strategy == StrategyKind::Sticky).then(|| 7);
+        let affinity = (strategy == StrategyKind::Sticky).then_some(7);
         let ask = Ask { affinity, ..Ask::default() };
         let deadline = Instant::now() + Duration::from_secs(10);
         // The first binds the affinity key.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
 
-use crate::binary::repository;
+use crate::binary::{binary, repository};
 use crate::eventually::eventually;
 use crate::mcp_client::Endpoint;
 
@@ -36,6 +36,25 @@ impl Upstream {
     pub async fn python() -> Result<Self> {
         let script = repository().join("tests/upstreams/python/server.py");
         Self::start(vec![python().await?, script.to_string_lossy().into_owned()]).await
+    }
+
+    /// `tests/upstreams/python/fastmcp_server.py`, on the Python package `fastmcp`.
+    pub async fn fastmcp() -> Result<Self> {
+        let script = repository().join("tests/upstreams/python/fastmcp_server.py");
+        Self::start(vec![python().await?, script.to_string_lossy().into_owned()]).await
+    }
+
+    /// `tests/upstreams/typescript/server.mjs`, on the TypeScript SDK.
+    pub async fn typescript() -> Result<Self> {
+        let (node, modules) = node().await?;
+        let script = repository().join("tests/upstreams/typescript/server.mjs");
+        let texts = [script, modules].map(|path| path.to_string_lossy().into_owned());
+        Self::start([node].into_iter().chain(texts).collect()).await
+    }
+
+    /// `tests/src/bin/rmcp_server.rs`, on the crate `rmcp`.
+    pub async fn rmcp() -> Result<Self> {
+        Self::start(vec![binary("rmcp_server")?.to_string_lossy().into_owned()]).await
     }
 
     /// The URL that a pool names.

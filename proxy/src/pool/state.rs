@@ -273,6 +273,9 @@ impl<K: Key, E: Clone> State<K, E> {
         self.counters.releases += 1;
         self.leases -= 1;
         self.releases += 1;
+        // Servers need not answer a request that was cancelled: no reason to lose what a client keeps in the session. It is
+        // checked before it is used again.
+        let kept = ending.discard == Some(CloseReason::Abandoned) && self.holds_state(slot_id, now);
         let Some(slot) = self.slots.get_mut(&slot_id) else {
             debug_assert!(false, "a lease of a slot that is gone");
             return;
@@ -280,8 +283,9 @@ impl<K: Key, E: Clone> State<K, E> {
         slot.leases -= 1;
         slot.idle_since = now;
         slot.released = self.releases;
-        slot.doomed = slot.doomed.or(ending.discard);
         let (at, endpoint) = (slot.bucket, slot.endpoint);
+        slot.suspect |= kept;
+        slot.doomed = slot.doomed.or(ending.discard.filter(|_| !kept));
         if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
             endpoint.leases -= 1;
         }

@@ -128,9 +128,14 @@ impl<K: Key, E: Clone> State<K, E> {
 
     /// Whether a slot is idle and holds no client's state.
     pub(super) fn is_movable(&self, id: SlotId, slot: &Slot, now: Instant) -> bool {
+        slot.is_idle_usable() && !self.holds_state(id, now)
+    }
+
+    /// Whether some client counts on finding in the slot what it left there.
+    pub(super) fn holds_state(&self, id: SlotId, now: Instant) -> bool {
+        let Some(slot) = self.slots.get(&id) else { return false };
         let bucket = &self.buckets[slot.bucket];
-        let free = slot.is_idle_usable() && !bucket.bound && !bucket.direct;
-        free && bucket.bindings.alive(id, self.limits.binding_idle(), now) == 0
+        bucket.bound || bucket.direct || bucket.bindings.alive(id, self.limits.binding_idle(), now) > 0
     }
 
     /// Whether the idle slot that has just come back to this key is due to a waiter of another key that waits longer, has

@@ -23,7 +23,7 @@ pub enum CloseReason {
     Unhealthy,
     /// The server no longer knows the session, or can't be reached.
     Lost,
-    /// Carried a request whose end is unknown.
+    /// Carried a request whose end is unknown, and no client's state.
     Abandoned,
     /// Another key or endpoint needs the room.
     Room,

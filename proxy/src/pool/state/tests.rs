@@ -261,6 +261,18 @@ fn a_bound_key_learns_that_its_slot_is_gone() {
 }
 
 #[test]
+fn a_cancelled_request_without_an_answer_ends_no_clients_state() {
+    let mut bench = Bench::new(limits());
+    let own = bench.lease(&Bound(1));
+    bench.end(own, Some(CloseReason::Abandoned));
+    let Ok(Acquired::Slot(grant)) = bench.acquire(&Bound(1)) else { panic!("it waits") };
+    assert_eq!((grant.slot, grant.check), (own, true), "it is checked first");
+    let shared = bench.lease(&Shared(1));
+    bench.end(shared, Some(CloseReason::Abandoned));
+    assert_eq!(bench.closed, [shared]);
+}
+
+#[test]
 fn warm_slots_are_claimed() {
     let mut bench = Bench::new(Limits { min: 1, ..limits() });
     bench.state.warm = Some(Warm);

@@ -65,7 +65,7 @@ impl Session {
         let message = of.text("message");
         match tool {
             "echo" => return Ok(message),
-            "whoami" => return Ok(format!("session {}", self.number)),
+            "whoami" => return Ok(format!("{}/{}", std::process::id(), self.number)),
             "recall" => return Ok(self.memory.lock().clone()),
             "cancelled" => return Ok(json!(*self.shared.cancelled.lock()).to_string()),
             "remember" => *self.memory.lock() = message,

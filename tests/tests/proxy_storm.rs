@@ -48,12 +48,11 @@ async fn client(proxy: &Proxy, number: usize, calls: u64, tally: &Tally) -> Resu
     let mut served = HashSet::new();
     for turn in 0..calls {
         // All clients use the same ids.
-        let id = turn.to_string();
         if turn % 20 == 0 {
-            served.insert(answer(&session, &id, "whoami", &json!({}), tally).await?);
+            served.insert(answer(&session, turn, "whoami", &json!({}), tally).await?);
         }
-        let message = format!("client {number} turn {turn} {}", "x".repeat(turn as usize % 200));
-        let text = answer(&session, &id, "echo", &json!({"message": message}), tally).await?;
+        let message = format!("client {number} turn {turn} {}", "x".repeat(usize::try_from(turn % 200)?));
+        let text = answer(&session, turn, "echo", &json!({"message": message}), tally).await?;
         ensure!(text == message, "client {number} got {text:?} in place of {message:?}");
         tally.calls.fetch_add(1, Ordering::Relaxed);
     }
@@ -62,13 +61,13 @@ async fn client(proxy: &Proxy, number: usize, calls: u64, tally: &Tally) -> Resu
 }
 
 /// The text of a call, which is made again while the pool says that it failed.
-async fn answer(session: &Session, id: &str, tool: &str, arguments: &Value, tally: &Tally) -> Result<String> {
+async fn answer(session: &Session, id: u64, tool: &str, arguments: &Value, tally: &Tally) -> Result<String> {
     let begin = Instant::now();
     loop {
-        let reply = session.post(&tool_call(id, tool, arguments)).await?;
+        let reply = session.post(&tool_call(&id.to_string(), tool, arguments)).await?;
         let (status, text) = (reply.status, reply.answer().await?);
         let answer: Value = serde_json::from_str(&text).with_context(|| format!("{status} {text}"))?;
-        ensure!(answer["id"].to_string() == id, "{status} to {id}: {text}");
+        ensure!(answer["id"] == id, "{status} to {id}: {text}");
         if let Some(text) = answer["result"]["content"][0]["text"].as_str() {
             return Ok(text.to_owned());
         }
@@ -109,9 +108,9 @@ async fn every_answer_reaches_its_asker() -> Result<()> {
     let tally = Tally { running: AtomicUsize::new(CLIENTS), ..Tally::default() };
     let begin = Instant::now();
     let load = try_join_all((0..CLIENTS).map(|number| client(&proxy, number, calls, &tally)));
-    let (served, ()) = futures::try_join!(load, disturb(&proxy, &mut server, calls, &tally))?;
-    for (one, sessions) in served.iter().enumerate() {
-        for (other, others) in served.iter().enumerate().skip(one + 1) {
+    let (met, ()) = futures::try_join!(load, disturb(&proxy, &mut server, calls, &tally))?;
+    for (one, sessions) in met.iter().enumerate() {
+        for (other, others) in met.iter().enumerate().skip(one + 1) {
             let apart = one % PRINCIPALS != other % PRINCIPALS;
             ensure!(
                 !apart || sessions.is_disjoint(others),

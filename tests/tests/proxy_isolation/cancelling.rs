@@ -22,7 +22,7 @@ pub async fn check(stage: &Stage) -> Result<()> {
         ensure!(answer["id"] == ID && text(&answer)? == mark(client), "{}: {answer}", client.name);
         Ok(())
     };
-    let given_up = begin(gives_up, 20_000).await?;
+    let abandoned = begin(gives_up, 20_000).await?;
     if stage.pool.concurrency > 1 {
         let (one, another) = try_join(begin(goes_on, 300), begin(other, 300)).await?;
         cancel(gives_up).await?;
@@ -30,7 +30,7 @@ pub async fn check(stage: &Stage) -> Result<()> {
     } else {
         // They may have to wait for the session that the cancelled call lets go of.
         let later = async |client: &Client| finish(client, begin(client, 10).await?).await;
-        let (_, (), ()) = futures::try_join!(cancel(gives_up), later(goes_on), later(other))?;
+        let ((), (), ()) = futures::try_join!(cancel(gives_up), later(goes_on), later(other))?;
     }
     eventually(Duration::from_secs(10), "the server to know", async || {
         let known: Vec<String> = serde_json::from_str(&other.tool("cancelled", &json!({})).await?)?;
@@ -40,7 +40,7 @@ pub async fn check(stage: &Stage) -> Result<()> {
     })
     .await?;
     // What becomes of the cancelled call itself is the server's choice; the client goes on.
-    drop(given_up);
+    drop(abandoned);
     gives_up.tool("echo", &json!({"message": "on"})).await?;
     Ok(())
 }

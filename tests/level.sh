@@ -28,11 +28,13 @@ case $1 in
     tests/cluster/packages.sh shellcheck
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy -p sessionpool-proxy --features shuttle --test interleavings -- -D warnings
     find . -name '*.sh' -not -path './target/*' -not -path '*/node_modules/*' -exec shellcheck {} +
     ;;
   unit)
     cargo test --workspace --exclude tests
     cargo test -p tests --lib --bins
+    cargo test -p sessionpool-proxy --features shuttle --test interleavings
     ;;
   crd)
     tests/cluster/needs.sh control-plane >/dev/null

@@ -12,6 +12,7 @@ mod shared;
 mod slot_task;
 pub mod state;
 pub mod stats;
+mod sync;
 
 use std::{sync::Arc, time::Duration};
 
@@ -120,7 +121,7 @@ impl<C: Connector> Pool<C> {
             if !lease.needs_check() {
                 return Ok(lease);
             }
-            let alive = tokio::time::timeout_at(deadline, lease.session().check()).await;
+            let alive = sync::timeout_at(deadline, lease.session().check()).await;
             if matches!(alive, Ok(true)) {
                 lease.checked();
                 return Ok(lease);
@@ -144,7 +145,7 @@ impl<C: Connector> Pool<C> {
             Turn::Wait(waiter, granted) => (waiter, granted),
         };
         let place = Place { shared: &self.0, key, waiter };
-        match tokio::time::timeout_at(deadline, &mut granted).await {
+        match sync::timeout_at(deadline, &mut granted).await {
             Ok(Ok(answer)) => answer,
             // The sender is dropped only when the pool closes.
             Ok(Err(_)) => Err(CheckoutError::Refused(Refusal::Closed)),

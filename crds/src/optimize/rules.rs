@@ -13,6 +13,9 @@ const REUSE_FAILED: f64 = 0.5;
 /// distribution 1.
 const VARIED: f64 = 1.0;
 
+/// Standard deviation of call times, in seconds, below which nobody notices who waits behind whom.
+const VARIED_SECONDS: f64 = 0.05;
+
 /// Headroom over the sessions that are busy on average.
 const HEADROOM: f64 = 2.0;
 
@@ -225,13 +228,15 @@ fn uneven(observed: &Observed<'_>) -> Option<Finding> {
 
 fn varied_calls(observed: &Observed<'_>) -> Option<Finding> {
     let stats = observed.stats;
-    if observed.settings.strategy != PoolStrategy::RoundRobin || stats.total_calls < LEAST_TRAFFIC {
+    let in_turn = observed.spec.pool_enabled && observed.settings.strategy == PoolStrategy::RoundRobin;
+    if !in_turn || stats.total_calls < LEAST_TRAFFIC {
         return None;
     }
     let mean = mean_call(observed);
     let variance = stats.total_call_seconds_squared / stats.total_calls as f64 - mean * mean;
-    let variation = variance.max(0.0).sqrt() / mean.max(f64::MIN_POSITIVE);
-    if variation < VARIED {
+    let deviation = variance.max(0.0).sqrt();
+    let variation = deviation / mean.max(f64::MIN_POSITIVE);
+    if variation < VARIED || deviation < VARIED_SECONDS {
         return None;
     }
     let message = format!(

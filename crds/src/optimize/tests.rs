@@ -104,6 +104,11 @@ fn calls_of_varying_length_want_least_connections() {
     // The mean is 0.1 s, so its square is 0.01: 20 / 1000 is a variance of 0.01, a variation of 1.
     assert_eq!(varied(20.1).recommended.pool_strategy, "least_connections");
     assert_eq!(codes(&varied(19.0)), ["nothing_to_change"]);
+    let short = advice(|_, stats, _| {
+        // A mean of 2 ms that varies by twice that.
+        (stats.total_call_seconds, stats.total_call_seconds_squared) = (2.0, 0.02);
+    });
+    assert_eq!(codes(&short), ["nothing_to_change"]);
 }
 
 #[test]

@@ -5,14 +5,14 @@ use std::{
     time::Duration,
 };
 
-use super::{Connector, shared::Shared, state::State};
+use super::{Connector, shared::Shared, state::State, sync};
 
 /// Each turn comes after a half to a whole of it, so that many proxies don't act in step.
 const PERIOD: Duration = Duration::from_millis(250);
 
 /// Starts the monitor; it ends with the pool.
 pub(super) fn spawn<C: Connector>(shared: &Arc<Shared<C>>) {
-    tokio::spawn(run(Arc::downgrade(shared)));
+    sync::spawn(run(Arc::downgrade(shared)));
 }
 
 async fn run<C: Connector>(pool: Weak<Shared<C>>) {
@@ -22,7 +22,7 @@ async fn run<C: Connector>(pool: Weak<Shared<C>>) {
         let stop = shared.stop.clone();
         drop(shared);
         tokio::select! {
-            () = tokio::time::sleep(PERIOD.mul_f64(0.5 + 0.5 * fastrand::f64())) => {}
+            () = sync::sleep(PERIOD.mul_f64(0.5 + 0.5 * fastrand::f64())) => {}
             () = stop.cancelled() => return,
         }
     }

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use foldhash::{HashMap, HashMapExt};
-use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{oneshot, watch},
     time::Instant,
@@ -20,6 +19,7 @@ use super::{
         WaiterId,
     },
     stats::{EndpointInfo, SlotInfo, Snapshot},
+    sync::{self, Mutex, MutexGuard},
 };
 
 /// How long closing a session may take.
@@ -118,7 +118,8 @@ impl<C: Connector> Shared<C> {
                 Deed::Answer(sender, answer) => drop(sender.send(answer)),
                 Deed::Return(lease) => drop(lease),
                 Deed::Spawn(opening) => {
-                    self.tasks.spawn(slot_task::run(Arc::clone(self), opening));
+                    let task = slot_task::run(Arc::clone(self), opening);
+                    sync::spawn(self.tasks.track_future(task));
                 }
             }
         }
@@ -232,10 +233,10 @@ impl<C: Connector> Shared<C> {
         self.update(|state, _, actions| state.shut(actions));
         self.cancel_tasks(|live| live.session.is_none());
         self.tasks.close();
-        if tokio::time::timeout_at(deadline, self.tasks.wait()).await.is_err() {
+        if sync::timeout_at(deadline, self.tasks.wait()).await.is_err() {
             self.cancel_tasks(|_| true);
             // Each task's own limit on closing has ended by then.
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT * 2, self.tasks.wait()).await;
+            let _ = sync::timeout(CLOSE_TIMEOUT * 2, self.tasks.wait()).await;
         }
     }
 

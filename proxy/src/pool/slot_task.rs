@@ -9,6 +9,7 @@ use super::{
     ConnectFailure, Connector, Session,
     shared::{CLOSE_TIMEOUT, Opening, Shared},
     state::{CloseReason, SlotId},
+    sync,
 };
 
 /// How long a keepalive ping may take.
@@ -26,7 +27,7 @@ pub(super) async fn run<C: Connector>(shared: Arc<Shared<C>>, opening: Opening<C
                     session.close().await;
                 }
             };
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+            let _ = sync::timeout(CLOSE_TIMEOUT, closing).await;
             shared.ended(slot, |state, now, actions| state.open_cancelled(slot, now, actions));
             return;
         }
@@ -43,7 +44,7 @@ pub(super) async fn run<C: Connector>(shared: Arc<Shared<C>>, opening: Opening<C
     };
     shared.opened(slot, &session);
     keep_alive(&shared, slot, session.as_ref(), &close).await;
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, session.close()).await;
+    let _ = sync::timeout(CLOSE_TIMEOUT, session.close()).await;
     shared.ended(slot, |state, now, actions| state.closed(slot, now, actions));
 }
 
@@ -68,7 +69,7 @@ async fn keep_alive<C: Connector>(
         }
         tokio::select! {
             () = close.cancelled() => return,
-            alive = tokio::time::timeout(CHECK_TIMEOUT, session.check()) => match alive {
+            alive = sync::timeout(CHECK_TIMEOUT, session.check()) => match alive {
                 Ok(true) => shared.checked(slot),
                 _ => {
                     shared.update(|state, _, actions| state.condemn(slot, CloseReason::Unhealthy, actions));
@@ -82,7 +83,7 @@ async fn keep_alive<C: Connector>(
 
 async fn until(due: Option<Instant>) {
     match due {
-        Some(due) => tokio::time::sleep_until(due).await,
+        Some(due) => sync::sleep_until(due).await,
         None => std::future::pending().await,
     }
 }

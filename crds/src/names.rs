@@ -77,6 +77,16 @@ pub fn peers_service(pool: &str) -> String {
     format!("{pool}-pool-peers")
 }
 
+/// The `PodDisruptionBudget` of a pool's proxies.
+pub fn disruption_budget(pool: &str) -> String {
+    format!("{pool}-pool")
+}
+
+/// The `NetworkPolicy` of a pool's proxies.
+pub fn network_policy(pool: &str) -> String {
+    format!("{pool}-pool")
+}
+
 /// The Secret that a pool's client sessions are sealed with.
 pub fn session_key_secret(pool: &str) -> String {
     format!("{pool}-pool-session-key")

@@ -233,7 +233,7 @@ pub struct SessionPoolSpec {
     #[serde(default)]
     pub service: ServiceSpec,
 
-    /// Objects that guard the proxies. Default: none. Example: {networkPolicy: Managed}.
+    /// Objects that guard the proxies. Default: a disruption budget where replicas is more than 1. Example: {networkPolicy: Managed}.
     #[serde(default)]
     pub guard: Guard,
 }

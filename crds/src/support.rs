@@ -4,8 +4,7 @@
 mod tests;
 
 use crate::{
-    Isolation, NetworkPolicyMode, OptimizationMode, PoolStrategy, ProtocolVersion, SessionPoolSpec,
-    Transport, UpstreamAuthType,
+    Isolation, OptimizationMode, PoolStrategy, ProtocolVersion, SessionPoolSpec, Transport, UpstreamAuthType,
 };
 
 /// A field that is refused as it is set.
@@ -80,11 +79,6 @@ pub fn unsupported(spec: &SessionPoolSpec) -> Vec<Unsupported> {
             upstream.tls.is_some(),
             "spec.upstream.tls",
             "this version trusts the well-known authorities only: remove the field",
-        ),
-        (
-            spec.guard.max_unavailable.is_some() || spec.guard.network_policy != NetworkPolicyMode::None,
-            "spec.guard",
-            "this version makes no PodDisruptionBudget and no NetworkPolicy: remove the field and make them yourself",
         ),
     ];
     let refused = checks.into_iter().filter(|(refused, ..)| *refused);

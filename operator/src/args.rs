@@ -24,6 +24,10 @@ pub struct Args {
     )]
     pub watch_namespaces: Vec<String>,
 
+    /// Namespace that the operator runs in.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+
     /// Address of /livez, /readyz and /metrics.
     #[arg(long, default_value = "0.0.0.0:8081", value_name = "ADDRESS")]
     pub admin_listen: SocketAddr,

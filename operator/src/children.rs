@@ -7,6 +7,8 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         core::v1::{ConfigMap, Service},
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
@@ -14,6 +16,8 @@ use kube::Resource;
 
 pub mod config_map;
 pub mod deployment;
+pub mod disruption;
+pub mod network;
 pub mod overlay;
 pub mod service;
 pub mod session_key;
@@ -37,6 +41,10 @@ pub struct Children<State> {
     pub service: Service,
     /// What proxies, Prometheus and the operator connect to.
     pub peers: Service,
+    /// What limits evictions; none where that would not help.
+    pub disruption: Option<PodDisruptionBudget>,
+    /// Who may connect; none if everybody may.
+    pub network: Option<NetworkPolicy>,
     pub(crate) state: PhantomData<State>,
 }
 

@@ -13,6 +13,8 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, Pod, Service},
     discovery::v1::EndpointSlice,
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -67,6 +69,8 @@ pub async fn run(
         .with_config(controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
         .owns(api::<Deployment>(client, namespace.as_deref()), children.clone())
         .owns(api::<Service>(client, namespace.as_deref()), children.clone())
+        .owns(api::<PodDisruptionBudget>(client, namespace.as_deref()), children.clone())
+        .owns(api::<NetworkPolicy>(client, namespace.as_deref()), children.clone())
         .owns(api::<ConfigMap>(client, namespace.as_deref()), children)
         .watches_stream(touched::<Pod>(client, namespace.as_deref(), pods), |pod| owner_of(&pod))
         .watches_stream(touched::<EndpointSlice>(client, namespace.as_deref(), slices), move |slice| {

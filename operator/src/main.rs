@@ -73,7 +73,7 @@ async fn run(args: Args, pool: PoolDefaults) -> Result<()> {
         recorder: Recorder::new(client.clone(), Reporter::from("sessionpool-operator")),
         client,
         stats: StatsClient::new(),
-        defaults: Defaults { pool, proxy_image: args.proxy_image },
+        defaults: Defaults { pool, proxy_image: args.proxy_image, operator_namespace: args.namespace },
         memory: Arc::new(Memory::default()),
         metrics,
     });

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use crate::totals::Ledger;
+use crate::{reconcile::written::Written, totals::Ledger};
 
 /// Identity of a pool: namespace and name.
 pub type PoolId = (String, String);
@@ -25,6 +25,8 @@ pub struct Notes {
     pub reported_version: Option<String>,
     /// Revision of the last configuration that was checked and applied.
     pub passed: Option<String>,
+    /// The children as they were written last.
+    pub written: Written,
     /// Labels of the pool's info metric.
     pub info: Option<[String; 4]>,
 }

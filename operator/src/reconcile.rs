@@ -38,6 +38,7 @@ pub mod references;
 pub mod report;
 pub mod resolve;
 pub mod verdicts;
+pub mod written;
 
 /// Time until a pool that changes is looked at again.
 const SOON: Duration = Duration::from_secs(2);
@@ -149,6 +150,9 @@ async fn run(pool: &SessionPool, context: &Context) -> Result<Action, Error> {
         now: Timestamp::now(),
     };
     let settled = tell(&owner, before.as_ref(), findings, context).await?;
+    if fleet.pods.iter().any(|pod| pod.starting) {
+        context.memory.with(&id(pool), &owner.uid, |notes| notes.written.doubt_key());
+    }
     Ok(next(&outcome, nudged || moving, settled, context, &id(pool), &owner.uid))
 }
 
@@ -197,7 +201,7 @@ async fn carry_out(
     planned: Children<Planned>,
     context: &Context,
 ) -> Result<Result<(ResolvedPool, Children<Applied>), Refusal>, Error> {
-    match Box::pin(apply::apply(&context.client, &resolved.owner, planned)).await {
+    match write(&resolved.owner, planned, context).await {
         Ok(applied) => Ok(Ok((resolved, applied))),
         Err(error @ ApplyError::NameConflict(_)) => {
             Ok(Err(Refusal::new(Reason::NameConflict, error.to_string())))
@@ -207,6 +211,19 @@ async fn carry_out(
         }
         Err(error) => Err(Error::Apply(error)),
     }
+}
+
+/// Writes the children. What was written is remembered also when a later one failed.
+async fn write(
+    owner: &Owner,
+    planned: Children<Planned>,
+    context: &Context,
+) -> Result<Children<Applied>, ApplyError> {
+    let id = (owner.namespace.clone(), owner.name.clone());
+    let mut written = context.memory.with(&id, &owner.uid, |notes| notes.written.clone());
+    let applied = Box::pin(apply::apply(&context.client, owner, planned, &mut written)).await;
+    context.memory.with(&id, &owner.uid, |notes| notes.written = written);
+    applied
 }
 
 /// Nudges the pods that run an older configuration. Says whether one of them has yet to report the newest.

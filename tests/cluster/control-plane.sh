@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # variables of the script that sources this, and for it
 # Sourced: start_api and then start_controllers start etcd, API server, controller manager and scheduler as parts and wait until they serve.
-# Needs $state, $pki (folder of certificates), $address (where the API server listens), $advertise, and the ports $port_api, $port_etcd, $port_etcd_peer,
+# Needs $here (this folder), $state, $pki (folder of certificates), $address (where the API server listens), $advertise, and the ports $port_api, $port_etcd, $port_etcd_peer,
 # $port_controller_manager, $port_scheduler.
 
 kube() { kubectl --kubeconfig "$pki/admin.kubeconfig" "$@"; }
@@ -25,6 +25,7 @@ start_apiserver() { # EXTRA-FLAG...
     --requestheader-extra-headers-prefix=X-Remote-Extra- --requestheader-group-headers=X-Remote-Group --requestheader-username-headers=X-Remote-User \
     --proxy-client-cert-file="$pki/front-proxy-client.crt" --proxy-client-key-file="$pki/front-proxy-client.key" \
     --service-cluster-ip-range=10.96.0.0/16 --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction \
+    --audit-policy-file="$here/conf/audit.yaml" --audit-log-path="$state/log/audit.log" \
     --allow-privileged=true --enable-aggregator-routing=true --v=1
 }
 

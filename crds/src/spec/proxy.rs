@@ -90,10 +90,12 @@ pub enum ServiceType {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Guard {
-    /// maxUnavailable of a PodDisruptionBudget for the proxies. Default: no budget. Example: 1.
+    /// maxUnavailable of a PodDisruptionBudget for the proxies. Default: 1 where replicas is more than 1, else no budget.
+    /// Example: 50%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_unavailable: Option<IntOrString>,
-    /// Whether a NetworkPolicy is made for the proxies. Default: None. Example: Managed.
+    /// Managed makes a NetworkPolicy: clients come from anywhere, and only the operator and namespaces labelled
+    /// mcpgateway.io/scrape=true read statistics. Default: None. Example: Managed.
     #[serde(default)]
     pub network_policy: NetworkPolicyMode,
 }

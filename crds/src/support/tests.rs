@@ -94,8 +94,6 @@ fn refused() -> Vec<(&'static str, Value)> {
             json!({"upstream": {"tls": {"caConfigMapRef": {"name": "a", "key": "b"}}}}),
         ),
         ("upstream.tls.clientSecretName", json!({"upstream": {"tls": {"clientSecretName": "a"}}})),
-        ("guard.maxUnavailable", json!({"guard": {"maxUnavailable": 1}})),
-        ("guard.networkPolicy", json!({"guard": {"networkPolicy": "Managed"}})),
     ]
 }
 

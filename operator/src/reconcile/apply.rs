@@ -2,84 +2,146 @@
 
 use std::{fmt::Debug, marker::PhantomData};
 
+use crds::names;
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::Deployment,
         core::v1::{ConfigMap, Secret, Service},
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
-    Api, Client, Resource,
-    api::{Patch, PatchParams, PostParams},
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::children::{Applied, Children, Owner, Planned, controller, session_key};
+use crate::{
+    children::{Applied, Children, Owner, Planned, controller, session_key},
+    reconcile::written::Written,
+};
 
-/// Applies every child. Ownership of all of them is checked before the first is written.
+/// What each kind of child can do.
+trait Child:
+    Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned
+{
+}
+
+impl<K> Child for K where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+{
+}
+
+/// Applies every child that is not as it should be, and deletes those that are no longer wanted. Ownership of all is
+/// checked before the first is written.
 pub async fn apply(
     client: &Client,
     owner: &Owner,
     planned: Children<Planned>,
+    written: &mut Written,
 ) -> Result<Children<Applied>, ApplyError> {
-    let Children { config_map, deployment, service, peers, state: PhantomData } = planned;
+    let Children { config_map, deployment, service, peers, disruption, network, state: PhantomData } =
+        planned;
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &owner.namespace);
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &owner.namespace);
     let services: Api<Service> = Api::namespaced(client.clone(), &owner.namespace);
+    let budgets: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), &owner.namespace);
+    let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), &owner.namespace);
 
-    let (config_map, deployment, service, peers) = futures::join!(
+    let (config_map, deployment, service, peers, disruption, network) = futures::join!(
         guard(&maps, owner, config_map),
         guard(&deployments, owner, deployment),
         guard(&services, owner, service),
         guard(&services, owner, peers),
+        guard_optional(&budgets, owner, disruption, names::disruption_budget(&owner.name)),
+        guard_optional(&policies, owner, network, names::network_policy(&owner.name)),
     );
-    let failures =
-        [config_map.as_ref().err(), deployment.as_ref().err(), service.as_ref().err(), peers.as_ref().err()];
+    let failures = [
+        config_map.as_ref().err(),
+        deployment.as_ref().err(),
+        service.as_ref().err(),
+        peers.as_ref().err(),
+        disruption.as_ref().err(),
+        network.as_ref().err(),
+    ];
     let conflicts: Vec<String> = failures.into_iter().flatten().filter_map(ApplyError::conflict).collect();
     if !conflicts.is_empty() {
         return Err(ApplyError::NameConflict(conflicts.join("; ")));
     }
 
-    let config_map = write(&maps, config_map?).await?;
-    session_key(client, owner).await?;
-    let service = write(&services, service?).await?;
-    let peers = write(&services, peers?).await?;
-    let deployment = write(&deployments, deployment?).await?;
-    Ok(Children { config_map, deployment, service, peers, state: PhantomData })
+    // The budget and the policy come first: what they guard is not to be without them.
+    let disruption = write_optional(&budgets, disruption?, written).await?;
+    let network = write_optional(&policies, network?, written).await?;
+    let config_map = write(&maps, config_map?, written).await?;
+    let service = write(&services, service?, written).await?;
+    let peers = write(&services, peers?, written).await?;
+    if !written.has_key() {
+        session_key(client, owner).await?;
+        written.note_key();
+    }
+    let deployment = write(&deployments, deployment?, written).await?;
+    Ok(Children { config_map, deployment, service, peers, disruption, network, state: PhantomData })
 }
 
 /// Reads the Deployment of a pool whose children are left alone.
 pub async fn existing(client: &Client, owner: &Owner) -> Result<Option<Deployment>, ApplyError> {
-    let name = crds::names::deployment(&owner.name);
+    let name = names::deployment(&owner.name);
     let api: Api<Deployment> = Api::namespaced(client.clone(), &owner.namespace);
     let found =
         api.get_opt(&name).await.map_err(|source| ApplyError::api(&Deployment::kind(&()), &name, source))?;
     Ok(found.filter(|deployment| owner.controls(&deployment.metadata)))
 }
 
-/// Ties a child to the object that is there now, so that the write fails if another one takes its place meanwhile:
-/// the uid of the existing one, or the version that only a new object satisfies.
-async fn guard<K>(api: &Api<K>, owner: &Owner, mut child: K) -> Result<K, ApplyError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
-{
-    let name = child.meta().name.clone().unwrap_or_default();
-    let found =
-        api.get_metadata_opt(&name).await.map_err(|source| ApplyError::api(&K::kind(&()), &name, source))?;
-    match found {
-        Some(found) if !owner.controls(&found.metadata) => {
-            Err(ApplyError::NameConflict(format!("{} {name} {}", K::kind(&()), belongs(&found.metadata))))
+/// A child and the object of its name that is there.
+struct Guarded<K> {
+    child: K,
+    stored: Option<K>,
+}
+
+/// What becomes of a child that not every pool has.
+enum Fate<K> {
+    Keep(Guarded<K>),
+    Delete(K),
+    Nothing,
+}
+
+/// Reads the object that a child would be, which has to be this pool's own.
+async fn guard<K: Child>(api: &Api<K>, owner: &Owner, child: K) -> Result<Guarded<K>, ApplyError> {
+    let stored = own(api, owner, &child.name_any()).await?;
+    Ok(Guarded { child, stored })
+}
+
+async fn guard_optional<K: Child>(
+    api: &Api<K>,
+    owner: &Owner,
+    child: Option<K>,
+    name: String,
+) -> Result<Fate<K>, ApplyError> {
+    match child {
+        Some(child) => guard(api, owner, child).await.map(Fate::Keep),
+        // Somebody else's object of that name is in nobody's way.
+        None => match own(api, owner, &name).await {
+            Ok(Some(stored)) => Ok(Fate::Delete(stored)),
+            Ok(None) | Err(ApplyError::NameConflict(_)) => Ok(Fate::Nothing),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+async fn own<K: Child>(api: &Api<K>, owner: &Owner, name: &str) -> Result<Option<K>, ApplyError> {
+    let stored = api.get_opt(name).await.map_err(|source| ApplyError::api(&K::kind(&()), name, source))?;
+    match stored {
+        Some(stored) if !owner.controls(stored.meta()) => {
+            Err(ApplyError::NameConflict(format!("{} {name} {}", K::kind(&()), belongs(stored.meta()))))
         }
-        Some(found) => {
-            child.meta_mut().uid = found.metadata.uid;
-            Ok(child)
-        }
-        None => {
-            child.meta_mut().resource_version = Some("0".to_owned());
-            Ok(child)
-        }
+        stored => Ok(stored),
     }
 }
 
@@ -90,15 +152,43 @@ fn belongs(metadata: &ObjectMeta) -> String {
     }
 }
 
-async fn write<K>(api: &Api<K>, child: K) -> Result<K, ApplyError>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
-{
-    let name = child.meta().name.clone().unwrap_or_default();
-    let params = PatchParams::apply(crds::names::FIELD_MANAGER).force();
-    api.patch(&name, &params, &Patch::Apply(&child))
+/// Applies a child, tied to the object that is there now, so that the write fails if another one takes its place
+/// meanwhile: the uid of the existing one, or the version that only a new object satisfies.
+async fn write<K: Child>(api: &Api<K>, guarded: Guarded<K>, written: &mut Written) -> Result<K, ApplyError> {
+    let Guarded { child, stored } = guarded;
+    let name = child.name_any();
+    let mut tied = child.clone();
+    match stored {
+        Some(stored) if written.holds(&child, &stored) => return Ok(stored),
+        Some(stored) => tied.meta_mut().uid = stored.uid(),
+        None => tied.meta_mut().resource_version = Some("0".to_owned()),
+    }
+    let params = PatchParams::apply(names::FIELD_MANAGER).force();
+    let stored = api
+        .patch(&name, &params, &Patch::Apply(&tied))
         .await
-        .map_err(|source| ApplyError::api(&K::kind(&()), &name, source))
+        .map_err(|source| ApplyError::api(&K::kind(&()), &name, source))?;
+    written.note(&child, &stored);
+    Ok(stored)
+}
+
+async fn write_optional<K: Child>(
+    api: &Api<K>,
+    fate: Fate<K>,
+    written: &mut Written,
+) -> Result<Option<K>, ApplyError> {
+    let stored = match fate {
+        Fate::Keep(guarded) => return write(api, guarded, written).await.map(Some),
+        Fate::Delete(stored) => stored,
+        Fate::Nothing => return Ok(None),
+    };
+    let preconditions = Preconditions { uid: stored.uid(), resource_version: None };
+    let params = DeleteParams::default().preconditions(preconditions);
+    match api.delete(&stored.name_any(), &params).await {
+        Ok(_) => Ok(None),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+        Err(source) => Err(ApplyError::api(&K::kind(&()), &stored.name_any(), source)),
+    }
 }
 
 /// Creates the session key; one that is there stays.
@@ -106,7 +196,7 @@ async fn session_key(client: &Client, owner: &Owner) -> Result<(), ApplyError> {
     let secret = session_key::build(owner).map_err(|_| ApplyError::Random)?;
     let name = secret.metadata.name.clone().unwrap_or_default();
     let api: Api<Secret> = Api::namespaced(client.clone(), &owner.namespace);
-    let params = PostParams { field_manager: Some(crds::names::FIELD_MANAGER.to_owned()), dry_run: false };
+    let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), dry_run: false };
     match api.create(&params, &secret).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),

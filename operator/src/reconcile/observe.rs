@@ -125,6 +125,7 @@ impl fmt::Display for Trouble {
 
 /// What is known of one pod.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "a pod is in any combination of them")]
 pub struct PodReport {
     /// Name of the pod.
     pub name: String,
@@ -138,6 +139,8 @@ pub struct PodReport {
     pub ready: bool,
     /// Whether it is being deleted.
     pub terminating: bool,
+    /// Whether a node has it and its proxy does not run yet: it may lack something that is to be mounted.
+    pub starting: bool,
     /// What keeps it from running.
     pub trouble: Option<Trouble>,
     /// What its proxy says; nothing when it does not run.
@@ -166,6 +169,7 @@ impl PodReport {
             running: true,
             ready: true,
             terminating: false,
+            starting: false,
             trouble: None,
             stats: Some(Ok(stats)),
         }
@@ -206,6 +210,7 @@ fn report(pod: &Pod) -> PodReport {
         running,
         ready: condition(pod, "Ready") == Some("True"),
         terminating: pod.metadata.deletion_timestamp.is_some(),
+        starting: !running && condition(pod, "PodScheduled") == Some("True"),
         trouble: trouble(pod),
         stats: None,
     }

@@ -3,7 +3,9 @@
 use std::marker::PhantomData;
 
 use crate::{
-    children::{Children, Planned, config_map, deployment, overlay::OverlayError, service},
+    children::{
+        Children, Planned, config_map, deployment, disruption, network, overlay::OverlayError, service,
+    },
     reconcile::resolve::ResolvedPool,
 };
 
@@ -14,6 +16,8 @@ pub fn plan(pool: &ResolvedPool) -> Result<Children<Planned>, OverlayError> {
         deployment: deployment::build(pool)?,
         service: service::clients(pool),
         peers: service::peers(&pool.owner),
+        disruption: disruption::budget(pool),
+        network: network::policy(pool),
         state: PhantomData,
     })
 }
@@ -24,7 +28,7 @@ mod tests {
 
     use crds::{PoolDefaults, SessionPool};
     use k8s_openapi::api::apps::v1::Deployment;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::reconcile::{
@@ -59,20 +63,26 @@ mod tests {
     }
 
     fn planned(pool: &SessionPool) -> Children<Planned> {
-        let defaults =
-            Defaults { pool: PoolDefaults::built_in(), proxy_image: "sessionpool-proxy:test".to_owned() };
+        let defaults = Defaults {
+            pool: PoolDefaults::built_in(),
+            proxy_image: "sessionpool-proxy:test".to_owned(),
+            operator_namespace: Some("sessionpool".to_owned()),
+        };
         plan(&resolve(pool, &defaults, &references(), &Lifecycle::default()).unwrap()).unwrap()
     }
 
     fn documents(children: &Children<Planned>) -> String {
-        let Children { config_map, deployment, service, peers, state: PhantomData } = children;
-        let objects: [Value; 4] = [
+        let Children { config_map, deployment, service, peers, disruption, network, state: PhantomData } =
+            children;
+        let objects = [
             serde_json::to_value(config_map).unwrap(),
             serde_json::to_value(deployment).unwrap(),
             serde_json::to_value(service).unwrap(),
             serde_json::to_value(peers).unwrap(),
+            serde_json::to_value(disruption).unwrap(),
+            serde_json::to_value(network).unwrap(),
         ];
-        objects.iter().fold(String::new(), |mut text, object| {
+        objects.iter().filter(|object| !object.is_null()).fold(String::new(), |mut text, object| {
             write!(text, "---\n{}", serde_yaml::to_string(object).unwrap()).unwrap();
             text
         })

@@ -40,6 +40,10 @@ pub struct ResolvedPool {
     pub fleet: FleetSpec,
     /// The clients' Service.
     pub service: crds::ServiceSpec,
+    /// What guards the proxies.
+    pub guard: crds::Guard,
+    /// Where the operator runs; nothing outside of a cluster.
+    pub operator_namespace: Option<String>,
     /// What a person should know about how it was understood.
     pub remark: String,
     /// What is missing without keeping the proxies from running.
@@ -88,6 +92,8 @@ pub struct Defaults {
     pub pool: PoolDefaults,
     /// The image of proxies that name none.
     pub proxy_image: String,
+    /// Where the operator runs; nothing outside of a cluster.
+    pub operator_namespace: Option<String>,
 }
 
 /// Understands a pool, or says why it can't be followed.
@@ -125,6 +131,8 @@ pub fn resolve(
             grace_seconds: spec.termination_grace_period_seconds,
         },
         service: spec.service.clone(),
+        guard: spec.guard.clone(),
+        operator_namespace: defaults.operator_namespace.clone(),
         remark: dial.remark.unwrap_or_else(|| remark(spec)),
         missing: dial.missing,
         owner,
@@ -256,7 +264,11 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn resolved(spec: &Value) -> Result<ResolvedPool, Refusal> {
-        let defaults = Defaults { pool: PoolDefaults::built_in(), proxy_image: "proxy:1".to_owned() };
+        let defaults = Defaults {
+            pool: PoolDefaults::built_in(),
+            proxy_image: "proxy:1".to_owned(),
+            operator_namespace: None,
+        };
         resolve(&pool(spec), &defaults, &References::default(), &Lifecycle::default())
     }
 

@@ -31,7 +31,7 @@ spec:
 "#;
 
 /// Statistics that every proxy of a test reports.
-type Reports = watch::Sender<PoolStats>;
+pub type Reports = watch::Sender<PoolStats>;
 
 fn stats(revision: &str) -> PoolStats {
     PoolStats {
@@ -79,7 +79,7 @@ async fn serve(listener: TcpListener, reports: watch::Receiver<PoolStats>) {
 }
 
 /// Runs the pods of the pool as far as their status goes. Gives what their proxies report.
-async fn run_pods(bench: &Bench, count: usize) -> Result<Reports> {
+pub async fn run_pods(bench: &Bench, count: usize) -> Result<Reports> {
     let revision = bench.children("web").await?.revision()?;
     let (reports, receiver) = watch::channel(stats(&revision));
     let pods = until("the pods are there", async || {

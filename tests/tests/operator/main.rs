@@ -1,5 +1,6 @@
 //! The operator's real binary on a real control plane, under its own role.
 
+mod audit;
 mod bench;
 mod process;
 

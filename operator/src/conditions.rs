@@ -39,6 +39,8 @@ impl Kind {
 pub enum Reason {
     /// Ready: as many proxies are ready as are wanted.
     AllProxiesReady,
+    /// Ready: the same, and every client has sessions of its own, since pooling is off.
+    PoolingDisabled,
     /// Ready: some proxies are not ready.
     ProxiesNotReady,
     /// Ready: `spec.replicas` is 0.
@@ -75,6 +77,10 @@ pub enum Reason {
     ProxiesUnreachable,
     /// Degraded: a container of a proxy's pod does not start.
     PodsFailing,
+    /// Degraded: requests found no free session.
+    PoolExhausted,
+    /// Degraded: sessions failed their checks.
+    UnhealthySessions,
     /// Degraded: the pool works as it should.
     AsExpected,
     /// Progressing: sessions from before a reset are being replaced.
@@ -96,6 +102,7 @@ impl Reason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::AllProxiesReady => "AllProxiesReady",
+            Self::PoolingDisabled => "PoolingDisabled",
             Self::ProxiesNotReady => "ProxiesNotReady",
             Self::ScaledToZero => "ScaledToZero",
             Self::NameConflict => "NameConflict",
@@ -114,6 +121,8 @@ impl Reason {
             Self::ConfigurationRejected => "ConfigurationRejected",
             Self::ProxiesUnreachable => "ProxiesUnreachable",
             Self::PodsFailing => "PodsFailing",
+            Self::PoolExhausted => "PoolExhausted",
+            Self::UnhealthySessions => "UnhealthySessions",
             Self::AsExpected => "AsExpected",
             Self::Resetting => "Resetting",
             Self::NotRequested => "NotRequested",

@@ -33,6 +33,7 @@ fn notice(before: Option<&Condition>, verdict: &Verdict) -> Option<Notice> {
         return None;
     }
     let (warning, reason, action) = match (verdict.kind, verdict.holds, verdict.reason) {
+        (Kind::Ready, true, Reason::PoolingDisabled) => (false, "PoolDisabled", "Observe"),
         (Kind::Ready, true, _) => (false, "PoolReady", "Observe"),
         (Kind::Resolved, false, reason) => (true, reason.name(), "Resolve"),
         (Kind::Degraded, true, reason) => (true, reason.name(), "Observe"),

@@ -19,5 +19,6 @@ pub mod lease;
 pub mod memory;
 pub mod metrics;
 pub mod reconcile;
+pub mod strain;
 pub mod telemetry;
 pub mod totals;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use crate::{reconcile::written::Written, totals::Ledger};
+use crate::{reconcile::written::Written, strain::Strain, totals::Ledger};
 
 /// Identity of a pool: namespace and name.
 pub type PoolId = (String, String);
@@ -19,6 +19,8 @@ pub struct Notes {
     pub failures: u32,
     /// Counters of this pool's proxies.
     pub ledger: Ledger,
+    /// What those counted lately that speaks against the pool.
+    pub strain: Strain,
     /// Nudges of pods, by the pod's uid.
     pub nudges: BTreeMap<String, Nudge>,
     /// Resource version whose undecodable object was reported.

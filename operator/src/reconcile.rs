@@ -146,6 +146,7 @@ async fn run(pool: &SessionPool, context: &Context) -> Result<Action, Error> {
         fleet: &fleet,
         lifecycle: &lifecycle,
         progress: &progress,
+        strain: None,
         sample: None,
         now: Timestamp::now(),
     };
@@ -254,8 +255,10 @@ async fn tell(
 ) -> Result<bool, Error> {
     let pool = findings.pool;
     let stored = report::stored_counters(pool);
-    findings.sample =
-        context.memory.with(&id(pool), &owner.uid, |notes| notes.ledger.observe(findings.fleet, stored));
+    (findings.sample, findings.strain) = context.memory.with(&id(pool), &owner.uid, |notes| {
+        let sample = notes.ledger.observe(findings.fleet, stored);
+        (sample, notes.strain.observe(findings.fleet, findings.now))
+    });
     let report = report::report(&findings);
     let before = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let notices = events::between(before, &report.verdicts);

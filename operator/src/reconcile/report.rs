@@ -41,6 +41,8 @@ pub struct Findings<'a> {
     pub lifecycle: &'a Lifecycle,
     /// What the conditions say of that.
     pub progress: &'a Progress,
+    /// What the proxies counted that speaks against the pool.
+    pub strain: Option<Verdict>,
     /// The sum of the proxies' statistics; nothing when it is not known yet.
     pub sample: Option<Sample>,
     /// The time.
@@ -60,9 +62,9 @@ pub struct Report {
 
 /// The status that follows from the findings.
 pub fn report(findings: &Findings) -> Report {
-    let Findings { pool, outcome, deployment, fleet, lifecycle, progress, now, .. } = *findings;
+    let Findings { pool, outcome, deployment, fleet, lifecycle, progress, ref strain, now, .. } = *findings;
     let before = pool.status.clone().unwrap_or_default();
-    let verdicts = judge(outcome, deployment, fleet, progress);
+    let verdicts = judge(outcome, deployment, fleet, progress, strain.as_ref());
     let generation = pool.metadata.generation;
     let name = pool.metadata.name.as_deref().unwrap_or_default();
     let replicas = deployment.and_then(|deployment| deployment.status.as_ref()?.replicas);
@@ -235,6 +237,7 @@ mod tests {
             fleet,
             lifecycle: &Lifecycle::default(),
             progress: &calm(),
+            strain: None,
             sample: None,
             now: at(0),
         };
@@ -284,6 +287,7 @@ mod tests {
                 fleet: &fleet,
                 lifecycle: &Lifecycle::default(),
                 progress: &calm(),
+                strain: None,
                 sample: None,
                 now: at(0),
             })
@@ -312,6 +316,7 @@ mod tests {
                 fleet: &fleet,
                 lifecycle: &Lifecycle::default(),
                 progress: &calm(),
+                strain: None,
                 sample,
                 now: at(second),
             })

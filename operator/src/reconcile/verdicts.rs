@@ -17,8 +17,9 @@ pub fn judge(
     deployment: Option<&Deployment>,
     fleet: &Fleet,
     progress: &Progress,
+    strain: Option<&Verdict>,
 ) -> Vec<Verdict> {
-    let degraded = degraded(fleet);
+    let degraded = degraded(fleet, strain);
     let (ready, progressing, resolved) = match outcome {
         Err(Refusal { reason, message }) => (
             Verdict::no(Kind::Ready, *reason, message.as_str()),
@@ -40,6 +41,10 @@ fn ready(pool: &ResolvedPool, fleet: &Fleet, degraded: &Verdict) -> Verdict {
     }
     let ready = fleet.ready().count();
     let count = format!("{ready}/{wanted} proxies ready");
+    if ready >= wanted && !pool.effective.pool_enabled {
+        let text = format!("{count}; pooling is off: each client has sessions of its own");
+        return Verdict::yes(Kind::Ready, Reason::PoolingDisabled, text);
+    }
     if ready >= wanted {
         return Verdict::yes(Kind::Ready, Reason::AllProxiesReady, count);
     }
@@ -100,7 +105,7 @@ fn stalled(status: &DeploymentStatus) -> Option<String> {
     Some(found.message.clone().unwrap_or_else(|| found.type_.clone()))
 }
 
-fn degraded(fleet: &Fleet) -> Verdict {
+fn degraded(fleet: &Fleet, strain: Option<&Verdict>) -> Verdict {
     let say = |pod: &PodReport, text: &str| format!("{}: {text}", pod.name);
     let yes = |reason, text| Verdict::yes(Kind::Degraded, reason, text);
     let pods = || fleet.pods.iter().filter(|pod| pod.running && !pod.terminating);
@@ -126,7 +131,8 @@ fn degraded(fleet: &Fleet) -> Verdict {
     }) {
         return yes(Reason::ProxiesUnreachable, text);
     }
-    Verdict::no(Kind::Degraded, Reason::AsExpected, "the proxies report no fault")
+    let calm = || Verdict::no(Kind::Degraded, Reason::AsExpected, "the proxies report no fault");
+    strain.cloned().unwrap_or_else(calm)
 }
 
 fn resolved(pool: &ResolvedPool) -> Verdict {
@@ -177,7 +183,7 @@ mod tests {
     fn a_settled_fleet() {
         let pool = resolved_pool(2);
         let fleet = fleet(&["a", "b"], &pool.rendering.revision);
-        let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet, &calm());
+        let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet, &calm(), None);
         assert_eq!(said(&verdicts, Kind::Ready), (true, Reason::AllProxiesReady, "2/2 proxies ready"));
         assert!(matches!(said(&verdicts, Kind::Progressing), (false, Reason::UpToDate, _)));
         assert!(matches!(said(&verdicts, Kind::Degraded), (false, Reason::AsExpected, _)));
@@ -196,13 +202,13 @@ mod tests {
             trouble: Some(Trouble::Failing("container proxy is in ImagePullBackOff".to_owned())),
             ..fleet.pods[1].clone()
         };
-        let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet, &calm());
+        let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet, &calm(), None);
         let text = "1/2 proxies ready; b: container proxy is in ImagePullBackOff";
         assert_eq!(said(&verdicts, Kind::Ready), (false, Reason::ProxiesNotReady, text));
         let text = "b: container proxy is in ImagePullBackOff";
         assert_eq!(said(&verdicts, Kind::Degraded), (true, Reason::PodsFailing, text));
         fleet.pods[1].trouble = Some(Trouble::Unscheduled("no node fits".to_owned()));
-        let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet, &calm());
+        let verdicts = judge(Ok(&pool), Some(&settled(2)), &fleet, &calm(), None);
         assert_eq!(said(&verdicts, Kind::Ready).2, "1/2 proxies ready; b: not scheduled: no node fits");
         assert_eq!(said(&verdicts, Kind::Degraded).1, Reason::AsExpected);
     }
@@ -213,7 +219,7 @@ mod tests {
         let revision = pool.rendering.revision.as_str();
         let both = fleet(&["a", "b"], revision);
         let reason = |deployment: &Deployment, fleet: &Fleet| {
-            let verdicts = judge(Ok(&pool), Some(deployment), fleet, &calm());
+            let verdicts = judge(Ok(&pool), Some(deployment), fleet, &calm(), None);
             said(&verdicts, Kind::Progressing).1
         };
         let unseen = deployment(&json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2}));
@@ -233,7 +239,7 @@ mod tests {
         let mut fleet = fleet(&["a"], &pool.rendering.revision);
         let Some(Ok(stats)) = &mut fleet.pods[0].stats else { panic!("no statistics") };
         stats.config_error = Some("poolMaxSize: wrong".to_owned());
-        let verdicts = judge(Ok(&pool), Some(&settled(1)), &fleet, &calm());
+        let verdicts = judge(Ok(&pool), Some(&settled(1)), &fleet, &calm(), None);
         assert_eq!(
             said(&verdicts, Kind::Degraded),
             (true, Reason::ConfigurationRejected, "a: poolMaxSize: wrong")
@@ -242,7 +248,7 @@ mod tests {
         stats.upstream.reachable = Some(false);
         stats.upstream.message = Some("connection refused".to_owned());
         fleet.pods[0].ready = false;
-        let verdicts = judge(Ok(&pool), Some(&settled(1)), &fleet, &calm());
+        let verdicts = judge(Ok(&pool), Some(&settled(1)), &fleet, &calm(), None);
         assert_eq!(
             said(&verdicts, Kind::Degraded),
             (true, Reason::UpstreamUnreachable, "a: connection refused")
@@ -250,14 +256,14 @@ mod tests {
         assert_eq!(said(&verdicts, Kind::Ready).2, "0/1 proxies ready; a: connection refused");
         fleet.pods[0].ready = true;
         fleet.pods[0].stats = Some(Err("connection reset".to_owned()));
-        let verdicts = judge(Ok(&pool), Some(&settled(1)), &fleet, &calm());
+        let verdicts = judge(Ok(&pool), Some(&settled(1)), &fleet, &calm(), None);
         assert!(matches!(said(&verdicts, Kind::Degraded), (true, Reason::ProxiesUnreachable, _)));
     }
 
     #[test]
     fn no_replica_is_not_ready() {
         let pool = resolved_pool(0);
-        let verdicts = judge(Ok(&pool), Some(&settled(0)), &Fleet::default(), &calm());
+        let verdicts = judge(Ok(&pool), Some(&settled(0)), &Fleet::default(), &calm(), None);
         assert!(matches!(said(&verdicts, Kind::Ready), (false, Reason::ScaledToZero, _)));
         assert!(matches!(said(&verdicts, Kind::Progressing), (false, Reason::UpToDate, _)));
     }

@@ -176,3 +176,44 @@ async fn faults_of_proxies_are_told() -> Result<()> {
     bench.event("web", "Recovered").await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn requests_without_a_session_degrade_the_pool() -> Result<()> {
+    let bench = Bench::start(&[]).await?;
+    bench.apply(POOL).await?;
+    let reports = run_pods(&bench, 2).await?;
+    bench.status("web", |status| status.stats.is_some()).await?;
+    reports.send_modify(|stats| (stats.total_timeouts, stats.waiting) = (4, 2));
+    bench.patch("web", json!({"spec": {"poolTimeout": 9}})).await?;
+    let degraded = bench.condition("web", "Degraded", "True", "PoolExhausted").await?;
+    ensure!(
+        degraded.message.contains("8 requests") && degraded.message.contains("poolMaxSize"),
+        "{degraded:?}"
+    );
+    bench.status("web", |status| status.phase == Some(Phase::Degraded)).await?;
+    bench.event("web", "PoolExhausted").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pool_that_is_off_says_so_and_comes_back() -> Result<()> {
+    let bench = Bench::start(&[]).await?;
+    bench.apply(POOL).await?;
+    let reports = run_pods(&bench, 2).await?;
+    bench.event("web", "PoolReady").await?;
+    let follow = async || -> Result<()> {
+        let revision = bench.children("web").await?.revision()?;
+        reports.send_modify(|stats| stats.config_revision = Some(revision));
+        Ok(())
+    };
+    bench.patch("web", json!({"spec": {"poolEnabled": false}})).await?;
+    bench.condition("web", "Ready", "True", "PoolingDisabled").await?;
+    follow().await?;
+    bench.status("web", |status| status.phase == Some(Phase::Disabled)).await?;
+    bench.event("web", "PoolDisabled").await?;
+    bench.patch("web", json!({"spec": {"poolEnabled": true}})).await?;
+    bench.condition("web", "Ready", "True", "AllProxiesReady").await?;
+    follow().await?;
+    bench.status("web", |status| status.phase == Some(Phase::Active)).await?;
+    Ok(())
+}

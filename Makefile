@@ -43,10 +43,12 @@ images: build ## container images as OCI archives, without Docker
 	$(cluster)/packages.sh python3 build-essential
 	$(cluster)/images.sh all
 
-crds: ## writes crds/sessionpool.yaml from the Rust types, and the chart's copies
+crds: ## writes crds/sessionpool.yaml from the Rust types, and the chart's copies of it, of the roles and of the policies
 	cargo run --quiet -p crds --bin crdgen > target/sessionpool.yaml
 	mv target/sessionpool.yaml crds/sessionpool.yaml
-	cp crds/sessionpool.yaml operator/rbac.yaml charts/sessionpool/files/
+	cp crds/sessionpool.yaml charts/sessionpool/files/
+	cp operator/roles/*.yaml charts/sessionpool/files/roles/
+	cp operator/policies/*.yaml charts/sessionpool/files/policies/
 
 ##@ Cluster
 .PHONY: cluster-up cluster-down cluster-shell

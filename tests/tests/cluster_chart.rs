@@ -159,11 +159,18 @@ async fn the_example_runs_on_what_the_chart_installs() -> Result<()> {
 
 #[test]
 fn the_chart_holds_the_definition_and_the_rights() -> Result<()> {
-    for (copy, original) in [
-        ("charts/sessionpool/files/sessionpool.yaml", "crds/sessionpool.yaml"),
-        ("charts/sessionpool/files/rbac.yaml", "operator/rbac.yaml"),
-    ] {
-        ensure!(text(copy)? == text(original)?, "{copy} is not {original}: run `make crds`");
+    let files = "charts/sessionpool/files";
+    let definition = ("crds/sessionpool.yaml".to_owned(), format!("{files}/sessionpool.yaml"));
+    let mut pairs = vec![definition];
+    for folder in ["roles", "policies"] {
+        for entry in fs::read_dir(repository().join("operator").join(folder))? {
+            let name = entry?.file_name().into_string().map_err(|name| anyhow::anyhow!("{name:?}"))?;
+            pairs.push((format!("operator/{folder}/{name}"), format!("{files}/{folder}/{name}")));
+        }
+    }
+    ensure!(pairs.len() == 7, "{pairs:?}");
+    for (original, copy) in pairs {
+        ensure!(text(&copy)? == text(&original)?, "{copy} is not {original}: run `make crds`");
     }
     Ok(())
 }
@@ -191,10 +198,34 @@ async fn what_the_chart_renders_is_the_definition_and_the_rights() -> Result<()>
     ensure!(definitions.len() == 1 && definitions[0]["spec"] == definition["spec"]);
     ensure!(definitions[0]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep");
 
-    let role: ClusterRole = serde_yaml::from_str(&text("operator/rbac.yaml")?)?;
+    let rights = |path: &str| -> Result<serde_json::Value> {
+        let role: ClusterRole = serde_yaml::from_str(&text(path)?)?;
+        Ok(serde_json::to_value(&role.rules)?)
+    };
     let roles = of_kind(&manifests, "ClusterRole")?;
-    ensure!(roles.len() == 1 && roles[0]["rules"] == serde_json::to_value(&role.rules)?, "{roles:#?}");
+    for (suffix, path) in [
+        ("default", "operator/roles/operator.yaml"),
+        ("view", "operator/roles/view.yaml"),
+        ("edit", "operator/roles/edit.yaml"),
+        ("admin", "operator/roles/admin.yaml"),
+    ] {
+        let ends = |role: &&serde_json::Value| {
+            role["metadata"]["name"].as_str().is_some_and(|n| n.ends_with(suffix))
+        };
+        let role = roles.iter().find(ends).with_context(|| format!("no role {suffix}"))?;
+        ensure!(role["rules"] == rights(path)?, "{role:#}");
+    }
+    ensure!(roles.len() == 4, "{roles:#?}");
     ensure!(of_kind(&manifests, "ClusterRoleBinding")?.len() == 1);
+    let policies = of_kind(&manifests, "ValidatingAdmissionPolicy")?;
+    let bindings = of_kind(&manifests, "ValidatingAdmissionPolicyBinding")?;
+    ensure!(policies.len() == 2 && bindings.len() == 2);
+    for (policy, binding) in policies.iter().zip(&bindings) {
+        ensure!(binding["spec"]["policyName"] == policy["metadata"]["name"], "{binding:#}");
+    }
+    let without = rendered(&["--set", "permissions.roles=false,permissions.operate=false"]).await?;
+    ensure!(of_kind(&without, "ClusterRole")?.len() == 1);
+    ensure!(of_kind(&without, "ValidatingAdmissionPolicy")?.is_empty());
     Ok(())
 }
 
@@ -202,6 +233,12 @@ async fn what_the_chart_renders_is_the_definition_and_the_rights() -> Result<()>
 async fn named_namespaces_bound_the_rights() -> Result<()> {
     let manifests = rendered(&["--set", "watchNamespaces={a,b}"]).await?;
     ensure!(of_kind(&manifests, "ClusterRoleBinding")?.is_empty(), "rights in every namespace");
+    let own = "crds.install=false,permissions.roles=false,permissions.operate=false";
+    let least = rendered(&["--set", "watchNamespaces={a,b}", "--set", own]).await?;
+    ensure!(of_kind(&least, "ClusterRole")?.is_empty(), "a namespace's admin can't install it: {least}");
+    let role: ClusterRole = serde_yaml::from_str(&text("operator/roles/operator.yaml")?)?;
+    let roles = of_kind(&least, "Role")?;
+    ensure!(roles.len() == 2 && roles[0]["rules"] == serde_json::to_value(&role.rules)?, "{roles:#?}");
     let bindings = of_kind(&manifests, "RoleBinding")?;
     let namespaces: Vec<_> = bindings.iter().map(|binding| &binding["metadata"]["namespace"]).collect();
     ensure!(namespaces == ["a", "b"], "{namespaces:?}");

@@ -30,7 +30,7 @@ impl Field {
     pub async fn start() -> Result<Self> {
         let cluster = Cluster::shared().await?;
         let namespace = cluster.namespace("pool").await?;
-        for file in ["crds/sessionpool.yaml", "operator/rbac.yaml"] {
+        for file in ["crds/sessionpool.yaml", "operator/roles/operator.yaml"] {
             cluster.apply_yaml(&std::fs::read_to_string(tests::repository().join(file))?).await?;
         }
         let field = Self { client: cluster.client()?, namespace, cluster };

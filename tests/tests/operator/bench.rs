@@ -169,11 +169,21 @@ pub async fn shared() -> Result<&'static ControlPlane> {
 
 /// Installs the CRD and the operator's role.
 pub async fn install(plane: &ControlPlane) -> Result<()> {
-    for file in ["crds/sessionpool.yaml", "operator/rbac.yaml"] {
+    let mut files = vec!["crds/sessionpool.yaml".to_owned()];
+    files.extend(["operator", "view", "edit", "admin"].map(|role| format!("operator/roles/{role}.yaml")));
+    files.extend(["operate", "scale"].map(|policy| format!("operator/policies/{policy}.yaml")));
+    for file in files {
         let path = tests::repository().join(file);
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
         plane.apply_yaml(&text).await?;
+    }
+    for policy in ["sessionpool-operate", "sessionpool-scale"] {
+        let binding = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": policy}, "spec": {"policyName": policy, "validationActions": ["Deny"]}
+        });
+        plane.apply_yaml(&binding.to_string()).await?;
     }
     until("the API server serves SessionPools", async || {
         let pools: Api<SessionPool> = Api::all(plane.client()?);
@@ -184,17 +194,27 @@ pub async fn install(plane: &ControlPlane) -> Result<()> {
 
 /// The kubeconfig file of a service account that has the operator's role in one namespace, or in all, and no other.
 pub async fn kubeconfig(plane: &ControlPlane, namespace: Option<&str>) -> Result<PathBuf> {
+    account(plane, "sessionpool-operator", namespace).await
+}
+
+/// The kubeconfig file of a service account that has a role of the cluster in one namespace, or in all, and no other.
+pub async fn account(plane: &ControlPlane, role: &str, namespace: Option<&str>) -> Result<PathBuf> {
+    bound(plane, "ClusterRole", role, namespace).await
+}
+
+/// The same with a role of either kind.
+pub async fn bound(plane: &ControlPlane, kind: &str, role: &str, namespace: Option<&str>) -> Result<PathBuf> {
     static ACCOUNTS: AtomicU32 = AtomicU32::new(0);
     let account = format!("operator-{}", ACCOUNTS.fetch_add(1, Ordering::Relaxed));
     let home = plane.namespace("operator-home").await?;
-    let kind = if namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
+    let binding = if namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
     let objects = [
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}}),
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": kind,
+            "kind": binding,
             "metadata": {"name": format!("{home}-{account}"), "namespace": namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "sessionpool-operator"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
             "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": home}]
         }),
     ];

@@ -10,6 +10,8 @@ mod deletion;
 mod fleet;
 mod lifecycle;
 mod operations;
+mod permission;
 mod refusals;
 mod repair;
 mod undecodable;
+mod verbs;

@@ -39,6 +39,17 @@ pub fn command(kubeconfig: &Path) -> Result<Command> {
 impl Operator {
     /// Starts the operator for one namespace, or for all, and waits until it has listed the pools.
     pub async fn start(kubeconfig: &Path, namespace: Option<&str>, env: &[(&str, &str)]) -> Result<Self> {
+        let operator = Self::launch(kubeconfig, namespace, env).await?;
+        until("the operator is ready", async || {
+            let (status, _) = operator.get("/readyz").await?;
+            Ok((status == 200).then_some(()))
+        })
+        .await?;
+        Ok(operator)
+    }
+
+    /// Starts it and waits until its admin address answers.
+    pub async fn launch(kubeconfig: &Path, namespace: Option<&str>, env: &[(&str, &str)]) -> Result<Self> {
         let mut command = command(kubeconfig)?;
         if let Some(namespace) = namespace {
             command.arg(format!("--watch-namespace={namespace}"));
@@ -63,13 +74,7 @@ impl Operator {
                 println!("operator: {line}");
             }
         });
-        let operator = Self { child, admin };
-        until("the operator is ready", async || {
-            let (status, _) = operator.get("/readyz").await?;
-            Ok((status == 200).then_some(()))
-        })
-        .await?;
-        Ok(operator)
+        Ok(Self { child, admin })
     }
 
     /// Asks the admin address.
@@ -81,6 +86,18 @@ impl Operator {
         let status = response.status().as_u16();
         let body = http_body_util::BodyExt::collect(response.into_body()).await?.to_bytes();
         Ok((status, String::from_utf8(body.to_vec())?))
+    }
+
+    /// How many requests the API server has forbidden.
+    pub async fn forbidden(&self) -> Result<f64> {
+        let (_, text) = self.get("/metrics").await?;
+        let forbidden = |line: &&str| {
+            line.starts_with("sessionpool_operator_kube_requests_total{") && line.contains("code=\"403\"")
+        };
+        text.lines()
+            .filter(forbidden)
+            .map(|line| Ok(line.rsplit_once(' ').context("no value")?.1.parse::<f64>()?))
+            .sum()
     }
 
     /// The value of a series in /metrics; 0 when it is not there.

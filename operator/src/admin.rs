@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -25,23 +25,35 @@ use crate::metrics::Metrics;
 /// Longest time for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether the pools of every watched namespace have been listed once. Clones share the answer.
+/// Whether the pools of every watched namespace have been listed once, or another operator acts and this one waits.
+/// Clones share the answer.
 #[derive(Debug, Clone)]
-pub struct Readiness(Arc<AtomicUsize>);
+pub struct Readiness(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    awaited: AtomicUsize,
+    stands_by: AtomicBool,
+}
 
 impl Readiness {
     /// Nothing is listed yet; `lists` are awaited.
     pub fn awaiting(lists: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(lists)))
+        Self(Arc::new(State { awaited: AtomicUsize::new(lists), stands_by: AtomicBool::new(false) }))
     }
 
     /// One more of them is there. Each is told once.
     pub fn listed(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.awaited.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether this operator waits for its turn.
+    pub fn stand_by(&self, waits: bool) {
+        self.0.stands_by.store(waits, Ordering::Relaxed);
     }
 
     fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+        self.0.stands_by.load(Ordering::Relaxed) || self.0.awaited.load(Ordering::Relaxed) == 0
     }
 }
 

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use clap::{Parser, ValueEnum};
 
+use crate::lease::Claim;
+
 /// Turns `SessionPool` objects into proxies and reports their state.
 ///
 /// The pool settings that a `SessionPool` leaves unset come from `POOL_MIN_SIZE`, `POOL_MAX_SIZE`,
@@ -28,6 +30,15 @@ pub struct Args {
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 
+    /// Name of the Lease, in the operator's namespace, by which one of several operators is chosen. Without it there must
+    /// be one operator only.
+    #[arg(long, env = "LEASE_NAME", value_name = "NAME", requires = "namespace")]
+    pub lease_name: Option<String>,
+
+    /// Name of the pod, by which the holder of the Lease is known; random without it.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub pod_name: Option<String>,
+
     /// Address of /livez, /readyz and /metrics.
     #[arg(long, default_value = "0.0.0.0:8081", value_name = "ADDRESS")]
     pub admin_listen: SocketAddr,
@@ -47,6 +58,16 @@ pub enum LogFormat {
 }
 
 impl Args {
+    /// What this process has to hold before it acts; nothing if it is alone.
+    pub fn claim(&self) -> Option<Claim> {
+        let random = || format!("operator-{:016x}", fastrand::u64(..));
+        Some(Claim {
+            namespace: self.namespace.clone()?,
+            name: self.lease_name.clone()?,
+            identity: self.pod_name.clone().unwrap_or_else(random),
+        })
+    }
+
     /// The namespaces to watch: one `None` stands for all of them.
     pub fn scopes(&self) -> Vec<Option<String>> {
         let mut named: Vec<_> =

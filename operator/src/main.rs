@@ -68,7 +68,14 @@ async fn run(args: Args, pool: PoolDefaults) -> Result<()> {
     tracing::info!(admin = %listener.local_addr()?, %server, "listening");
     tokio::spawn(admin::serve(listener, metrics.clone(), ready.clone()));
 
-    let lease = Lease::acquire(&metrics).await;
+    let claim = args.claim();
+    ready.stand_by(claim.is_some());
+    let mut lease = tokio::select! {
+        lease = Lease::acquire(&client, claim, &metrics) => lease,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    ready.stand_by(false);
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), Reporter::from("sessionpool-operator")),
         client,
@@ -94,6 +101,7 @@ async fn run(args: Args, pool: PoolDefaults) -> Result<()> {
     if tokio::time::timeout(GRACE, controllers.wait()).await.is_err() {
         tracing::warn!("a reconcile was cut off; the next operator repeats it");
     }
+    lease.release().await;
     tracing::info!("ended");
     ended
 }

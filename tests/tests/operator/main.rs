@@ -8,6 +8,7 @@ mod children;
 mod conflicts;
 mod deletion;
 mod fleet;
+mod leadership;
 mod lifecycle;
 mod operations;
 mod permission;

@@ -1,12 +1,12 @@
 //! The operator's role is the least: with all of it nothing is forbidden, and without any one verb something is.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use crds::names;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     policy::v1::PodDisruptionBudget,
-    rbac::v1::{ClusterRole, PolicyRule},
+    rbac::v1::PolicyRule,
 };
 use kube::{ResourceExt, api::ListParams};
 use serde_json::{Value, json};
@@ -55,10 +55,14 @@ fn changes() -> Vec<Value> {
 
 /// The operator's rules, one for each resource and verb.
 fn rights() -> Result<Vec<PolicyRule>> {
-    let path = tests::repository().join("operator/roles/operator.yaml");
-    let role: ClusterRole = serde_yaml::from_str(&std::fs::read_to_string(path)?)?;
+    let mut rules = Vec::new();
+    for file in ["operator", "lease"] {
+        let path = tests::repository().join(format!("operator/roles/{file}.yaml"));
+        let role: Value = serde_yaml::from_str(&std::fs::read_to_string(path)?)?;
+        rules.extend(serde_json::from_value::<Vec<PolicyRule>>(role["rules"].clone())?);
+    }
     let mut rights = Vec::new();
-    for rule in role.rules.context("no rules")? {
+    for rule in rules {
         for resource in rule.resources.iter().flatten() {
             for verb in &rule.verbs {
                 rights.push(PolicyRule {
@@ -82,7 +86,8 @@ async fn bench(rights: &[PolicyRule]) -> Result<Bench> {
     });
     plane.apply_yaml_in(&namespace, &role.to_string()).await?;
     let file = bound(plane, "Role", "operator", Some(&namespace)).await?;
-    let operator = Operator::launch(&file, Some(&namespace), &[]).await?;
+    let env = [("POD_NAMESPACE", namespace.as_str()), ("LEASE_NAME", "operator")];
+    let operator = Operator::launch(&file, Some(&namespace), &env).await?;
     Ok(Bench { client: plane.client()?, namespace, operator })
 }
 

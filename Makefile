@@ -62,7 +62,7 @@ cluster-shell: ## a shell, or CMD='...', in the cluster's network with KUBECONFI
 	@$(cluster)/shell.sh $(CLUSTER) $(if $(value CMD),bash -c '$(subst ','\'',$(value CMD))')
 
 ##@ Check
-.PHONY: test test-unit test-crd test-proxy test-operator test-cluster contract lint fmt deny bench bench-pool
+.PHONY: test test-unit test-crd test-proxy test-operator test-cluster contract lint fmt deny bench bench-pool bench-operator
 test: ## everything below, in order, with a summary
 	@tests/run.sh lint unit crd proxy operator cluster
 
@@ -101,6 +101,12 @@ bench: build-proxy ## throughput and latency: direct, nginx, this proxy (ARGS=--
 
 bench-pool: ## checkout and check-in of an idle slot, beside a semaphore
 	cargo bench --locked -p sessionpool-proxy --bench checkout
+
+bench-operator: ## 1,000 pools: time until all are reconciled, writes at rest, memory
+	$(cluster)/needs.sh control-plane >/dev/null
+	$(static) -p sessionpool-operator --bins
+	cargo build --locked -p tests --bin bench_operator
+	SESSIONPOOL_BIN_DIR=$(or $(CARGO_TARGET_DIR),target)/$(host)/release $(or $(CARGO_TARGET_DIR),target)/debug/bench_operator
 
 ##@ Clean
 .PHONY: clean-cache

@@ -6,9 +6,24 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 
+use std::sync::LazyLock;
+
+use kube_cel::{CompiledSchema, ValidationError, Validator, compile_schema};
 use serde_json::Value;
 
 use crate::{SessionPool, names, schema};
+
+/// The definition and its rules, which take longer to make than a manifest to read.
+static DEFINITION: LazyLock<Result<Definition, String>> = LazyLock::new(|| {
+    let mut crd = schema::json().map_err(|error| error.to_string())?;
+    let root = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take();
+    Ok(Definition { rules: compile_schema(&root), root })
+});
+
+struct Definition {
+    root: Value,
+    rules: CompiledSchema,
+}
 
 /// Everything that is wrong with a manifest, one complaint a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,8 +76,8 @@ pub fn parse(text: &str) -> Result<SessionPool, ManifestError> {
             return Err(ManifestError::one(field, format!("must be {wanted}, not {found:?}")));
         }
     }
-    let schema = schema::json().map_err(|error| ManifestError::one("", error.to_string()))?;
-    let root = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let Definition { root, rules } =
+        DEFINITION.as_ref().map_err(|error| ManifestError::one("", error.as_str()))?;
     nulls::drop(root, &mut value);
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
@@ -87,16 +102,22 @@ pub fn parse(text: &str) -> Result<SessionPool, ManifestError> {
         });
     }
     if complaints.is_empty() {
-        complaints = rules(&pool);
+        complaints = broken(&pool, rules);
     }
     if complaints.is_empty() { Ok(pool) } else { Err(ManifestError { complaints }) }
 }
 
-fn rules(pool: &SessionPool) -> Vec<Complaint> {
-    let Err(broken) = pool.validate_cel() else { return Vec::new() };
-    let complaint = |error: &kube::core::cel::ValidationError| Complaint {
+fn broken(pool: &SessionPool, rules: &CompiledSchema) -> Vec<Complaint> {
+    let complaint = |error: &ValidationError| Complaint {
         field: error.field_path.trim_start_matches('.').to_owned(),
         message: error.message.clone(),
     };
-    broken.iter().map(complaint).collect()
+    let object = match serde_json::to_value(pool) {
+        Ok(object) => object,
+        Err(error) => return vec![Complaint { field: String::new(), message: error.to_string() }],
+    };
+    match Validator::new().validate_compiled(rules, &object, None) {
+        Ok(()) => Vec::new(),
+        Err(broken) => broken.iter().map(complaint).collect(),
+    }
 }

@@ -26,7 +26,7 @@ pub mod session_key;
 #[derive(Debug, Clone, Copy)]
 pub enum Planned {}
 
-/// The children as the API server stored them.
+/// The children as they are stored: what the API server gave back, or what is known to be there already.
 #[derive(Debug, Clone, Copy)]
 pub enum Applied {}
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crds::{SessionPool, names};
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, Pod, Service},
@@ -23,15 +23,17 @@ use kube::{
         Controller, PredicateConfig, WatchStreamExt,
         controller::{self, Action},
         reflector,
-        reflector::{ObjectRef, Store},
+        reflector::{ObjectRef, Store, store::Writer},
         watcher::{self, Event},
     },
 };
+use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::Readiness,
     reconcile::{self, Context, error_policy, observe::describe, reconcile, references::SERVICE_NAME_LABEL},
+    watched::Watched,
 };
 
 type Pool = DeserializeGuard<SessionPool>;
@@ -42,8 +44,19 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 const CONCURRENCY: u16 = 16;
 
 /// Reconciles the pools of one namespace, or of all, until `stop`; then it finishes what runs.
-pub async fn run(
+pub fn run(
+    context: &Context,
+    namespace: Option<String>,
+    ready: Readiness,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send + use<> {
+    let (watched, pods) = Watched::new();
+    follow(Arc::new(Context { watched, ..context.clone() }), pods, namespace, ready, stop)
+}
+
+async fn follow(
     context: Arc<Context>,
+    pods: Writer<Pod>,
     namespace: Option<String>,
     ready: Readiness,
     stop: CancellationToken,
@@ -59,20 +72,17 @@ pub async fn run(
         .applied_objects()
         .predicate_filter(specification, PredicateConfig::default());
 
-    let children =
-        watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::FIELD_MANAGER));
-    let pods = watcher::Config::default().labels(&format!("{}={}", names::NAME_LABEL, names::PROXY_NAME));
     let slices = watcher::Config::default().labels(SERVICE_NAME_LABEL);
     let referring = reader.clone();
 
     Controller::for_stream(trigger, reader)
         .with_config(controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
-        .owns(api::<Deployment>(client, namespace.as_deref()), children.clone())
-        .owns(api::<Service>(client, namespace.as_deref()), children.clone())
-        .owns(api::<PodDisruptionBudget>(client, namespace.as_deref()), children.clone())
-        .owns(api::<NetworkPolicy>(client, namespace.as_deref()), children.clone())
-        .owns(api::<ConfigMap>(client, namespace.as_deref()), children)
-        .watches_stream(touched::<Pod>(client, namespace.as_deref(), pods), |pod| owner_of(&pod))
+        .owns_stream(owned::<Deployment>(&context, namespace.as_deref()))
+        .owns_stream(owned::<Service>(&context, namespace.as_deref()))
+        .owns_stream(owned::<PodDisruptionBudget>(&context, namespace.as_deref()))
+        .owns_stream(owned::<NetworkPolicy>(&context, namespace.as_deref()))
+        .owns_stream(owned::<ConfigMap>(&context, namespace.as_deref()))
+        .watches_stream(proxies(client, namespace.as_deref(), pods), |pod| owner_of(&pod))
         .watches_stream(touched::<EndpointSlice>(client, namespace.as_deref(), slices), move |slice| {
             referrers(&referring, &slice)
         })
@@ -109,6 +119,47 @@ where
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     }
+}
+
+/// Every child that comes, changes or goes.
+fn owned<K>(
+    context: &Context,
+    namespace: Option<&str>,
+) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let config =
+        watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::FIELD_MANAGER));
+    let seen = context.watched.children.clone();
+    watcher::watcher(api::<K>(&context.client, namespace), config)
+        .default_backoff()
+        .inspect_ok(move |event| seen.note(event))
+        .touched_objects()
+}
+
+/// Every proxy's pod that comes, changes or goes, kept without what nobody here reads.
+fn proxies(
+    client: &Client,
+    namespace: Option<&str>,
+    pods: Writer<Pod>,
+) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + use<> {
+    let config = watcher::Config::default().labels(&format!("{}={}", names::NAME_LABEL, names::PROXY_NAME));
+    watcher::watcher(api::<Pod>(client, namespace), config)
+        .default_backoff()
+        .modify(|pod| {
+            pod.spec = None;
+            pod.metadata.managed_fields = None;
+        })
+        .reflect(pods)
+        .touched_objects()
 }
 
 /// Metadata of every object that comes, changes or goes: it is all that waking a pool needs.
@@ -156,7 +207,7 @@ fn is_missing(error: &kube::Error) -> bool {
 }
 
 /// The pool that a pod belongs to.
-fn owner_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Pool>> {
+fn owner_of(pod: &Pod) -> Option<ObjectRef<Pool>> {
     let pool = pod.labels().get(names::INSTANCE_LABEL)?;
     Some(ObjectRef::new(pool).within(&pod.namespace()?))
 }

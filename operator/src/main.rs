@@ -15,6 +15,7 @@ use operator::{
     metrics::Metrics,
     reconcile::{Context, observe::StatsClient, resolve::Defaults},
     telemetry,
+    watched::Watched,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -76,19 +77,20 @@ async fn run(args: Args, pool: PoolDefaults) -> Result<()> {
         _ = interrupt.recv() => return Ok(()),
     };
     ready.stand_by(false);
-    let context = Arc::new(Context {
+    let context = Context {
         recorder: Recorder::new(client.clone(), Reporter::from("sessionpool-operator")),
         client,
         stats: StatsClient::new(),
         defaults: Defaults { pool, proxy_image: args.proxy_image, operator_namespace: args.namespace },
+        watched: Watched::default(),
         memory: Arc::new(Memory::default()),
         metrics,
-    });
+    };
     let stop = CancellationToken::new();
     let controllers = TaskTracker::new();
     for namespace in scopes {
         tracing::info!(namespace = namespace.as_deref().unwrap_or("all"), "watching pools");
-        controllers.spawn(controller::run(context.clone(), namespace, ready.clone(), stop.clone()));
+        controllers.spawn(controller::run(&context, namespace, ready.clone(), stop.clone()));
     }
     controllers.close();
     let ended = tokio::select! {

@@ -26,6 +26,7 @@ use crate::{
         report::Findings,
         resolve::{Defaults, Refusal, ResolvedPool},
     },
+    watched::Watched,
 };
 
 pub mod apply;
@@ -42,7 +43,7 @@ pub mod written;
 
 /// Time until a pool that changes is looked at again.
 const SOON: Duration = Duration::from_secs(2);
-/// Time until a pool that does not serve is looked at again.
+/// Time until a pool whose proxies run and don't serve as they should is looked at again.
 const UNREADY: Duration = Duration::from_secs(5);
 /// Time until a pool that is at rest is looked at again.
 const AT_REST: Duration = Duration::from_secs(30);
@@ -58,6 +59,8 @@ pub struct Context {
     pub stats: StatsClient,
     /// What pools leave unset.
     pub defaults: Defaults,
+    /// What the watches show.
+    pub watched: Watched,
     /// Notes between reconciles.
     pub memory: Arc<Memory>,
     /// The operator's metrics.
@@ -131,7 +134,7 @@ async fn run(pool: &SessionPool, context: &Context) -> Result<Action, Error> {
         }
         Err(refusal) => (Err(refusal), apply::existing(&context.client, &owner).await?),
     };
-    let fleet = observe::observe(&context.client, &context.stats, &owner).await.map_err(Error::Observe)?;
+    let fleet = observe::observe(&context.watched.pods, &context.stats, &owner).await;
     let nudged = match &outcome {
         Ok(resolved) => nudge_stale(resolved, &fleet, context).await,
         Err(_) => false,
@@ -154,7 +157,8 @@ async fn run(pool: &SessionPool, context: &Context) -> Result<Action, Error> {
     if fleet.pods.iter().any(|pod| pod.starting) {
         context.memory.with(&id(pool), &owner.uid, |notes| notes.written.doubt_key());
     }
-    Ok(next(&outcome, nudged || moving, settled, context, &id(pool), &owner.uid))
+    let serving = fleet.pods.iter().any(|pod| pod.running);
+    Ok(next(&outcome, nudged || moving, settled, serving, context, &id(pool), &owner.uid))
 }
 
 /// A pool whose status holds what has to be remembered before its proxies are told.
@@ -222,7 +226,9 @@ async fn write(
 ) -> Result<Children<Applied>, ApplyError> {
     let id = (owner.namespace.clone(), owner.name.clone());
     let mut written = context.memory.with(&id, &owner.uid, |notes| notes.written.clone());
-    let applied = Box::pin(apply::apply(&context.client, owner, planned, &mut written)).await;
+    let applied =
+        Box::pin(apply::apply(&context.client, owner, planned, &context.watched.children, &mut written))
+            .await;
     context.memory.with(&id, &owner.uid, |notes| notes.written = written);
     applied
 }
@@ -275,6 +281,7 @@ fn next(
     outcome: &Result<ResolvedPool, Refusal>,
     nudged: bool,
     settled: bool,
+    serving: bool,
     context: &Context,
     id: &PoolId,
     uid: &str,
@@ -293,7 +300,8 @@ fn next(
             return Action::requeue(backoff::delay(failures + 2, fastrand::f64()));
         }
         None if nudged => SOON,
-        None if !settled => UNREADY,
+        // What happens to pods is watched; what their proxies say is not.
+        None if !settled && serving => UNREADY,
         _ => AT_REST,
     };
     Action::requeue(backoff::spread(base, fastrand::f64()))
@@ -352,9 +360,6 @@ pub enum Error {
     /// Children could not be written.
     #[error("the children could not be written")]
     Apply(#[from] ApplyError),
-    /// Pods could not be listed.
-    #[error("the pods could not be listed")]
-    Observe(#[source] kube::Error),
     /// The status could not be written.
     #[error("the status could not be written")]
     Report(#[source] kube::Error),
@@ -366,7 +371,6 @@ impl Error {
         match self {
             Self::LookUp(_) => "LookUp",
             Self::Apply(_) => "Apply",
-            Self::Observe(_) => "Observe",
             Self::Report(_) => "Report",
         }
     }

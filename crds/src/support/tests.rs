@@ -4,7 +4,9 @@ use super::*;
 use crate::schema;
 
 /// Leaves that do what they say.
-const IMPLEMENTED: [&str; 53] = [
+const IMPLEMENTED: [&str; 55] = [
+    "guard.maxUnavailable",
+    "guard.networkPolicy",
     "poolEnabled",
     "poolMinSize",
     "poolMaxSize",

@@ -21,7 +21,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     children::{Applied, Children, Owner, Planned, controller, session_key},
+    fingerprint::fingerprint,
     reconcile::written::Written,
+    seen::Seen,
 };
 
 /// What each kind of child can do.
@@ -45,8 +47,10 @@ pub async fn apply(
     client: &Client,
     owner: &Owner,
     planned: Children<Planned>,
+    seen: &Seen,
     written: &mut Written,
 ) -> Result<Children<Applied>, ApplyError> {
+    let known = Known { seen, written };
     let Children { config_map, deployment, service, peers, disruption, network, state: PhantomData } =
         planned;
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &owner.namespace);
@@ -56,12 +60,13 @@ pub async fn apply(
     let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), &owner.namespace);
 
     let (config_map, deployment, service, peers, disruption, network) = futures::join!(
-        guard(&maps, owner, config_map),
-        guard(&deployments, owner, deployment),
-        guard(&services, owner, service),
-        guard(&services, owner, peers),
-        guard_optional(&budgets, owner, disruption, names::disruption_budget(&owner.name)),
-        guard_optional(&policies, owner, network, names::network_policy(&owner.name)),
+        guard(&maps, owner, config_map, &known),
+        // Its status is wanted, too.
+        read(&deployments, owner, deployment),
+        guard(&services, owner, service, &known),
+        guard(&services, owner, peers, &known),
+        guard_optional(&budgets, owner, disruption, names::disruption_budget(&owner.name), &known),
+        guard_optional(&policies, owner, network, names::network_policy(&owner.name), &known),
     );
     let failures = [
         config_map.as_ref().err(),
@@ -86,7 +91,7 @@ pub async fn apply(
         session_key(client, owner).await?;
         written.note_key();
     }
-    let deployment = write(&deployments, deployment?, written).await?;
+    let deployment = Box::pin(write(&deployments, deployment?, written)).await?;
     Ok(Children { config_map, deployment, service, peers, disruption, network, state: PhantomData })
 }
 
@@ -99,10 +104,18 @@ pub async fn existing(client: &Client, owner: &Owner) -> Result<Option<Deploymen
     Ok(found.filter(|deployment| owner.controls(&deployment.metadata)))
 }
 
-/// A child and the object of its name that is there.
-struct Guarded<K> {
-    child: K,
-    stored: Option<K>,
+/// What is known without asking.
+struct Known<'a> {
+    seen: &'a Seen,
+    written: &'a Written,
+}
+
+/// A child, and what has to be done about it.
+enum Guarded<K> {
+    /// Nothing: the watches show it as it was written.
+    Settled(K),
+    /// It may have to be written, over the object of its name that is there.
+    Compare(K, Option<K>),
 }
 
 /// What becomes of a child that not every pool has.
@@ -112,10 +125,22 @@ enum Fate<K> {
     Nothing,
 }
 
-/// Reads the object that a child would be, which has to be this pool's own.
-async fn guard<K: Child>(api: &Api<K>, owner: &Owner, child: K) -> Result<Guarded<K>, ApplyError> {
+/// Looks for the object that a child would be, which has to be this pool's own.
+async fn guard<K: Child>(
+    api: &Api<K>,
+    owner: &Owner,
+    child: K,
+    known: &Known<'_>,
+) -> Result<Guarded<K>, ApplyError> {
+    match known.seen.fingerprint(&child) {
+        Some(stored) if known.written.holds(&child, stored) => Ok(Guarded::Settled(child)),
+        _ => read(api, owner, child).await,
+    }
+}
+
+async fn read<K: Child>(api: &Api<K>, owner: &Owner, child: K) -> Result<Guarded<K>, ApplyError> {
     let stored = own(api, owner, &child.name_any()).await?;
-    Ok(Guarded { child, stored })
+    Ok(Guarded::Compare(child, stored))
 }
 
 async fn guard_optional<K: Child>(
@@ -123,9 +148,11 @@ async fn guard_optional<K: Child>(
     owner: &Owner,
     child: Option<K>,
     name: String,
+    known: &Known<'_>,
 ) -> Result<Fate<K>, ApplyError> {
     match child {
-        Some(child) => guard(api, owner, child).await.map(Fate::Keep),
+        Some(child) => guard(api, owner, child, known).await.map(Fate::Keep),
+        None if known.seen.is_absent::<K>(&owner.namespace, &name) => Ok(Fate::Nothing),
         // Somebody else's object of that name is in nobody's way.
         None => match own(api, owner, &name).await {
             Ok(Some(stored)) => Ok(Fate::Delete(stored)),
@@ -155,11 +182,14 @@ fn belongs(metadata: &ObjectMeta) -> String {
 /// Applies a child, tied to the object that is there now, so that the write fails if another one takes its place
 /// meanwhile: the uid of the existing one, or the version that only a new object satisfies.
 async fn write<K: Child>(api: &Api<K>, guarded: Guarded<K>, written: &mut Written) -> Result<K, ApplyError> {
-    let Guarded { child, stored } = guarded;
+    let (child, stored) = match guarded {
+        Guarded::Settled(child) => return Ok(child),
+        Guarded::Compare(child, stored) => (child, stored),
+    };
     let name = child.name_any();
     let mut tied = child.clone();
     match stored {
-        Some(stored) if written.holds(&child, &stored) => return Ok(stored),
+        Some(stored) if written.holds(&child, fingerprint(&stored)) => return Ok(stored),
         Some(stored) => tied.meta_mut().uid = stored.uid(),
         None => tied.meta_mut().resource_version = Some("0".to_owned()),
     }

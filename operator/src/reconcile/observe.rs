@@ -1,8 +1,8 @@
 //! Fourth step: what pods and proxies report.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use crds::wire::PoolStats;
+use crds::{names, wire::PoolStats};
 use futures::{StreamExt, stream};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, body::Bytes};
@@ -11,7 +11,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-use kube::{Api, Client, api::ListParams};
+use kube::{ResourceExt, runtime::reflector::Store};
 
 use crate::children::Owner;
 
@@ -38,7 +38,7 @@ impl StatsClient {
 
     async fn get(&self, ip: &str) -> Result<PoolStats, String> {
         let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-        let uri = format!("http://{host}:{}/pool/stats", crds::names::ADMIN_PORT);
+        let uri = format!("http://{host}:{}/pool/stats", names::ADMIN_PORT);
         let request = Request::get(&uri).body(Empty::new()).map_err(|error| error.to_string())?;
         let exchange = async {
             let response = self.0.request(request).await.map_err(|error| describe(&error))?;
@@ -176,16 +176,21 @@ impl PodReport {
     }
 }
 
-/// Lists the pods of a pool and asks each running proxy for its statistics, all at once.
-pub async fn observe(client: &Client, stats: &StatsClient, owner: &Owner) -> kube::Result<Fleet> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), &owner.namespace);
-    let selector = crate::children::deployment::selector_string(&owner.name);
-    let list = api.list(&ListParams::default().labels(&selector)).await?;
-    let mut pods: Vec<PodReport> = stream::iter(list.items)
+/// Asks each running proxy of a pool for its statistics, all at once.
+pub async fn observe(pods: &Store<Pod>, stats: &StatsClient, owner: &Owner) -> Fleet {
+    // Before the first list is there nothing can be told. It fails only when the watch has ended, with the operator.
+    let _ = pods.wait_until_ready().await;
+    let selector = names::selector_labels(&owner.name);
+    let of_pool = |pod: &Arc<Pod>| {
+        let has = |(name, value): (&String, &String)| pod.labels().get(name) == Some(value);
+        pod.namespace().as_ref() == Some(&owner.namespace) && selector.iter().all(has)
+    };
+    let mut pods: Vec<PodReport> = stream::iter(pods.state().into_iter().filter(of_pool))
         .map(|pod| async move {
             let mut report = report(&pod);
-            if let Some(ip) = pod.status.and_then(|status| status.pod_ip).filter(|_| report.running) {
-                report.stats = Some(stats.get(&ip).await);
+            let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref());
+            if let Some(ip) = ip.filter(|_| report.running) {
+                report.stats = Some(stats.get(ip).await);
             }
             report
         })
@@ -193,14 +198,14 @@ pub async fn observe(client: &Client, stats: &StatsClient, owner: &Owner) -> kub
         .collect()
         .await;
     pods.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Fleet { pods })
+    Fleet { pods }
 }
 
 fn report(pod: &Pod) -> PodReport {
     let status = pod.status.as_ref();
-    let proxy = status.and_then(|status| status.container_statuses.as_ref()).and_then(|containers| {
-        containers.iter().find(|container| container.name == crds::names::PROXY_CONTAINER)
-    });
+    let proxy = status
+        .and_then(|status| status.container_statuses.as_ref())
+        .and_then(|containers| containers.iter().find(|container| container.name == names::PROXY_CONTAINER));
     let running = proxy.and_then(|proxy| proxy.state.as_ref()).is_some_and(|state| state.running.is_some());
     let uid = pod.metadata.uid.clone().unwrap_or_default();
     PodReport {

@@ -1,16 +1,11 @@
 //! What was written last, so that what is as it should be is not written again.
 
-use std::{
-    collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::collections::BTreeMap;
 
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
-use serde_json::Value;
 
-/// What the API server adds to an object, or others may change in it, without touching what was applied.
-const NOT_OURS: [&str; 3] = ["resourceVersion", "managedFields", "generation"];
+use crate::fingerprint::fingerprint;
 
 /// The children of one pool as they were applied. It is lost with the operator, which then applies each once more.
 #[derive(Debug, Clone, Default)]
@@ -42,34 +37,21 @@ impl Written {
         self.key = false;
     }
 
-    /// Whether applying `planned` can change nothing: the same was applied before, and `stored` came out of it.
-    pub fn holds<K: Resource<DynamicType = ()> + Serialize>(&self, planned: &K, stored: &K) -> bool {
-        let mark = Mark { planned: hash(planned), stored: hash(stored) };
+    /// Whether applying `planned` can change nothing: the same was applied before, and `stored` is the fingerprint of what
+    /// came out of it.
+    pub fn holds<K: Resource<DynamicType = ()> + Serialize>(&self, planned: &K, stored: u64) -> bool {
+        let mark = Mark { planned: fingerprint(planned), stored };
         self.marks.get(&name(planned)) == Some(&mark)
     }
 
     /// Notes that applying `planned` gave `stored`.
     pub fn note<K: Resource<DynamicType = ()> + Serialize>(&mut self, planned: &K, stored: &K) {
-        self.marks.insert(name(planned), Mark { planned: hash(planned), stored: hash(stored) });
+        self.marks.insert(name(planned), Mark { planned: fingerprint(planned), stored: fingerprint(stored) });
     }
 }
 
 fn name<K: Resource<DynamicType = ()>>(object: &K) -> String {
     format!("{}/{}", K::kind(&()), object.name_any())
-}
-
-fn hash<K: Serialize>(object: &K) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    // An object that can't be written down is never found again, and so is applied each time.
-    let mut value = serde_json::to_value(object).unwrap_or(Value::Null);
-    if let Some(fields) = value.as_object_mut() {
-        fields.remove("status");
-    }
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.retain(|name, _| !NOT_OURS.contains(&name.as_str()));
-    }
-    value.to_string().hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]
@@ -92,10 +74,13 @@ mod tests {
     fn a_change_on_either_side_is_seen_and_a_status_is_not() {
         let mut written = Written::default();
         let (planned, stored) = (deployment(1, "", 0), deployment(1, "10", 0));
-        assert!(!written.holds(&planned, &stored));
+        let holds = |written: &Written, planned: &Deployment, stored: &Deployment| {
+            written.holds(planned, fingerprint(stored))
+        };
+        assert!(!holds(&written, &planned, &stored));
         written.note(&planned, &stored);
-        assert!(written.holds(&planned, &deployment(1, "11", 1)));
-        assert!(!written.holds(&planned, &deployment(2, "12", 1)), "somebody scaled it");
-        assert!(!written.holds(&deployment(2, "", 0), &stored), "the plan has changed");
+        assert!(holds(&written, &planned, &deployment(1, "11", 1)));
+        assert!(!holds(&written, &planned, &deployment(2, "12", 1)), "somebody scaled it");
+        assert!(!holds(&written, &deployment(2, "", 0), &stored), "the plan has changed");
     }
 }

@@ -177,7 +177,7 @@ mod tests {
 
     fn claims(id: u8, home: u8, issued: u64) -> Claims {
         Claims {
-            id: [id; 16],
+            id: u128::from(id).to_le_bytes(),
             principal: [0; 16],
             version: ProtocolVersion::LATEST,
             issued,

@@ -218,10 +218,12 @@ impl Gateway {
         }
     }
 
-    /// Ends the client sessions that were unused for too long.
+    /// Ends the client sessions that were unused for too long, and lets go of those that went on at another proxy.
     pub fn expire_clients(&self) {
         let idle = self.config.load().settings.client_session_idle;
-        for client in self.clients.expire(idle) {
+        let is_stray =
+            |claims: &Claims, used| self.peers.as_ref().is_some_and(|peers| peers.is_stray(claims, used));
+        for client in self.clients.expire(idle, is_stray) {
             self.release(&client);
         }
     }
@@ -264,7 +266,7 @@ impl Gateway {
             let message =
                 "the Mcp-Session-Id header is missing: send initialize first, then the id from its answer";
             return Err(Box::new(reply::failure(StatusCode::BAD_REQUEST, id, code::SERVER, message)));
-        };
+        }
         let unknown = |message: &str| {
             Box::new(reply::failure(StatusCode::NOT_FOUND, id, code::SESSION_NOT_FOUND, message))
         };

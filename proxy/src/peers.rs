@@ -5,6 +5,7 @@
 
 mod directory;
 mod forward;
+mod hello;
 mod listen;
 mod proof;
 mod relay;
@@ -21,12 +22,20 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use tokio::time::Instant;
 
 use self::directory::Directory;
 pub use self::{forward::Outcomes, listen::serve, proof::Prover, relay::Relay};
+use crate::downstream::token::Claims;
 
 /// How long a connection to a peer may take; a peer that is slower counts as gone.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a peer may leave bytes unacknowledged, and a silent connection untried: a node that is lost says nothing.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// A client session that belongs to another proxy is kept this long, while nobody comes or goes.
+const STRAY_TIME: Duration = Duration::from_secs(10);
 
 /// Idle connections are closed before the peer closes them.
 const CONNECTION_IDLE: Duration = Duration::from_secs(60);
@@ -37,7 +46,7 @@ pub struct Peers {
     client: Client<HttpConnector, Full<Bytes>>,
     prover: Prover,
     /// What became of forwarded messages.
-    pub outcomes: Outcomes,
+    pub outcomes: Arc<Outcomes>,
 }
 
 impl Peers {
@@ -46,17 +55,28 @@ impl Peers {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        tcp.set_keepalive(Some(SILENCE));
+        tcp.set_keepalive_interval(Some(SILENCE / 2));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(SILENCE));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(CONNECTION_IDLE)
             .build(tcp);
         let directory = Arc::new(Directory::new(names, own));
-        Self { directory, client, prover, outcomes: Outcomes::default() }
+        Self { directory, client, prover, outcomes: Arc::default() }
     }
 
     /// Where the others reach this proxy.
     pub fn own(&self) -> SocketAddr {
         self.directory.own()
+    }
+
+    /// Whether a client session that was last used here at `used` has gone on at another proxy, or will: one that was taken
+    /// over, and whose home is back.
+    pub fn is_stray(&self, claims: &Claims, used: Instant) -> bool {
+        let settled = used.max(self.directory.changed());
+        settled.elapsed() >= STRAY_TIME && self.directory.owner(claims) != self.own()
     }
 
     /// Who is there and who lives.

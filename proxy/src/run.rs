@@ -141,8 +141,7 @@ async fn meet(args: &Args, secret: &[u8; 32], pool: &str) -> anyhow::Result<Opti
     ensure!(!own.ip().is_unspecified(), "give --peer-address: the others can't reach this proxy at {own}");
     let prover = Prover::new(secret, pool).ok().context("the session key can't be used")?;
     let peers = Peers::new(names, own, prover);
-    // Whoever asks first finds the others known.
-    peers.directory().refresh().await;
+    peers.meet().await;
     tracing::info!(own = %own, "client sessions are shared with peers");
     Ok(Some((peers, listener)))
 }

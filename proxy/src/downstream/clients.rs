@@ -91,13 +91,18 @@ impl Clients {
         left.collect()
     }
 
-    /// Takes out what was unused for `idle` and gives it back.
-    pub fn expire(&self, idle: Duration) -> Vec<Arc<ClientSession>> {
+    /// Takes out what was unused for `idle`, or is a stray for its last use, and gives it back.
+    pub fn expire(
+        &self,
+        idle: Duration,
+        is_stray: impl Fn(&Claims, Instant) -> bool,
+    ) -> Vec<Arc<ClientSession>> {
         let mut expired = Vec::new();
         self.table.lock().retain(|_, entry| match entry {
             Entry::Ended(at, _) => at.elapsed() < idle,
             Entry::Live(client) => {
-                let live = client.idle_since().is_none_or(|since| since.elapsed() < idle);
+                let live = client.idle_since().is_none_or(|since| since.elapsed() < idle)
+                    && !client.last_used().is_some_and(|used| is_stray(&client.claims, used));
                 if !live {
                     expired.push(Arc::clone(client));
                 }

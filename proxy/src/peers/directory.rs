@@ -81,6 +81,19 @@ impl Directory {
         }
     }
 
+    /// Notes that a peer says that it is there.
+    pub(super) fn heard(&self, peer: SocketAddr) {
+        if self.dead.lock().remove(&peer).is_some() {
+            tracing::info!(%peer, "a peer is back");
+            self.touch();
+        }
+    }
+
+    /// Every listed proxy but this one.
+    pub(super) fn others(&self) -> Vec<SocketAddr> {
+        self.listed.load().iter().filter(|peer| **peer != self.own).copied().collect()
+    }
+
     /// Keeps the directory for ever.
     pub async fn keep(&self) {
         loop {
@@ -130,12 +143,10 @@ impl Directory {
             // Nothing goes to one that is neither listed nor new.
             let forgotten = self.dead.lock().get(&peer).is_some_and(|since| since.elapsed() >= LISTING_TIME)
                 && !self.listed.load().contains(&peer);
-            if lives || forgotten {
-                self.dead.lock().remove(&peer);
-            }
             if lives {
-                tracing::info!(%peer, "a peer is back");
-                self.touch();
+                self.heard(peer);
+            } else if forgotten {
+                self.dead.lock().remove(&peer);
             }
         });
         join_all(tries).await;

@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -45,7 +48,7 @@ pub struct Outcomes {
 /// What became of one.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Outcome {
-    /// The peer answered.
+    /// The peer began to answer.
     Answered,
     /// The peer could not be reached; the message went elsewhere.
     Unreachable,
@@ -153,7 +156,7 @@ impl Peers {
             let relay = if head.method == Method::GET {
                 Relay::listening(stream, shutdown)
             } else {
-                Relay::answering(stream, body.clone())
+                Relay::answering(stream, body.clone(), Arc::clone(&self.outcomes))
             };
             Reply::Relay(Box::new(relay))
         } else {

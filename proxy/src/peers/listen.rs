@@ -6,7 +6,7 @@ use hyper::{Request, Response, StatusCode, body::Incoming, header::HeaderValue};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::proof;
+use super::{Peers, hello, proof};
 use crate::{
     downstream::reply::{self, Reply},
     gateway::Gateway,
@@ -27,15 +27,17 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: Cancellat
 }
 
 async fn answer(gateway: &Arc<Gateway>, mut request: Request<Incoming>) -> Response<Reply> {
-    let known = gateway
-        .peers
-        .as_ref()
-        .is_some_and(|peers| peers.prover.accepts(request.method(), request.uri().path(), request.headers()));
-    if !known {
+    let proved =
+        |peers: &&Peers| peers.prover.accepts(request.method(), request.uri().path(), request.headers());
+    let Some(peers) = gateway.peers.as_ref().filter(proved) else {
         let message = "this port is for the pool's own proxies, which prove that they know the session key";
         let mut response = reply::failure(StatusCode::UNAUTHORIZED, None, code::INVALID_REQUEST, message);
         response.headers_mut().insert(proof::HEADER, HeaderValue::from_static(REFUSED));
         return response;
+    };
+    if let Some(peer) = hello::speaker(request.uri().path()) {
+        peers.directory.heard(peer);
+        return reply::empty(StatusCode::NO_CONTENT);
     }
     request.headers_mut().remove(proof::HEADER);
     gateway.handle_forwarded(request).await

@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -10,7 +11,7 @@ use futures::FutureExt;
 use hyper::body::{Body, Incoming};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::forward::lost;
+use super::forward::{Outcome, Outcomes, lost};
 use crate::mcp::sse;
 
 /// See the module's text.
@@ -25,7 +26,7 @@ enum Kind {
     /// A client session's own stream. It ends with this process, and the client opens another.
     Listening(Pin<Box<WaitForCancellationFutureOwned>>),
     /// The answer to this message.
-    Answering(Bytes),
+    Answering(Bytes, Arc<Outcomes>),
 }
 
 impl Relay {
@@ -33,8 +34,8 @@ impl Relay {
         Self::new(stream, Kind::Listening(Box::pin(shutdown.clone().cancelled_owned())))
     }
 
-    pub(super) fn answering(stream: Incoming, message: Bytes) -> Self {
-        Self::new(stream, Kind::Answering(message))
+    pub(super) fn answering(stream: Incoming, message: Bytes, outcomes: Arc<Outcomes>) -> Self {
+        Self::new(stream, Kind::Answering(message, outcomes))
     }
 
     fn new(stream: Incoming, kind: Kind) -> Self {
@@ -68,7 +69,8 @@ impl Relay {
     }
 
     fn farewell(&self, reason: &str) -> Option<Bytes> {
-        let Kind::Answering(message) = &self.kind else { return None };
+        let Kind::Answering(message, outcomes) = &self.kind else { return None };
+        outcomes.count(Outcome::Lost);
         let event = sse::encode(&lost(message, reason));
         // Half an event must not run into ours.
         Some(if self.whole { event } else { [&b"\n\n"[..], &event].concat().into() })

@@ -1,8 +1,8 @@
 //! Proxies that know each other, and clients that never speak to the same one twice in a row.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,7 +11,6 @@ use tempfile::TempDir;
 use tests::eventually::eventually;
 use tests::mcp_client::{Reply, Session, tool_call};
 use tests::proxy::{Proxy, Setup, manifest};
-use tests::upstream::free_address;
 
 /// The proxies of one pool.
 pub struct Fleet {
@@ -29,7 +28,7 @@ impl Fleet {
         manifest["metadata"]["annotations"] = json!({"mcpgateway.io/many": "true"});
         let mut fleet = Self {
             proxies: Vec::new(),
-            peers: (0..count).map(|_| free_address()).collect::<Result<_>>()?,
+            peers: (0..count).map(|_| own_address()).collect(),
             folder: tempfile::tempdir()?,
             manifest: manifest.to_string(),
         };
@@ -88,6 +87,15 @@ impl Fleet {
         let line = lines.find(|line| line.contains(&outcome)).with_context(|| text.clone())?;
         Ok(line.rsplit(' ').next().context("no value")?.parse()?)
     }
+}
+
+/// An address that stays free until it is used, and again after that: each run of the suite has an IP address of its own, so
+/// that no connection gets its ports.
+pub fn own_address() -> SocketAddr {
+    static PORT: AtomicU16 = AtomicU16::new(9091);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let ip = Ipv4Addr::new(127, 64 | high, middle, low);
+    SocketAddr::from((ip, PORT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// A client session at every proxy.

@@ -1,10 +1,7 @@
 //! A client session whose proxy ends.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use tests::eventually::eventually;
 use tests::upstream::Upstream;
 
 use crate::fleet::{Fleet, event};
@@ -81,6 +78,7 @@ async fn a_call_that_was_under_way_is_told_lost_with_its_id() -> Result<()> {
     );
     assert_eq!(answer["error"]["data"]["executed"], "unknown", "{answer}");
     assert!(reply.event().await?.is_none(), "nothing comes after it");
+    assert_eq!(fleet.forwarded(1, "lost").await?, 1);
     assert!(stream.event().await?.is_none(), "its own stream ends, so that the client opens another");
     assert_eq!(client.at(1).tool("echo", &json!({"message": "on"})).await?, "on");
     Ok(())
@@ -124,23 +122,44 @@ async fn a_relayed_stream_does_not_hold_the_end_up() -> Result<()> {
     Ok(())
 }
 
+/// The proxies that took over let go of what they hold, and of the stream that a client has there.
 #[tokio::test]
 async fn a_home_that_is_back_gets_its_sessions_back() -> Result<()> {
     let server = Upstream::rmcp().await?;
-    let mut fleet = Fleet::start(3, &server.url(), &json!({"isolation": "Principal"})).await?;
+    let mut fleet =
+        Fleet::start(3, &server.url(), &json!({"isolation": "Session", "poolMinSize": 0})).await?;
+    let mut before = Vec::new();
+    for proxy in &fleet.proxies[1..] {
+        before.push(proxy.stats().await?.total_sessions);
+    }
     let client = fleet.client(0, "a").await?;
     let session = client.at(0).clone();
     fleet.kill(0).await?;
     let left = client.without(0);
-    assert_eq!(left.tool("echo", &json!({"message": "away"})).await?, "away");
+    let (_, told) = left.next().request("ping", &json!({})).await?;
+    ensure!(!told.contains("error"), "a ping needs no state: {told}");
+    left.next().request("tools/call", &json!({"name": "recall", "arguments": {}})).await?;
+    left.tool("remember", &json!({"message": "away"})).await?;
+    let mut stream = left.next().listen().await?;
+    assert_eq!(stream.status, 200);
+
     let back = fleet.proxy(fleet.peers[0], &fleet.peers, "session.key").await?;
     fleet.proxies[0] = back;
     let client = fleet.roaming(&session, 0);
-    eventually(Duration::from_secs(15), "the home to serve its client again", async || {
-        assert_eq!(client.tool("echo", &json!({"message": "home"})).await?, "home");
-        let stats = fleet.proxies[0].stats().await?;
-        ensure!(stats.total_acquisitions > 0, "{stats:?}");
-        Ok(())
-    })
-    .await
+    let (_, told) = client.at(1).request("tools/call", &json!({"name": "recall", "arguments": {}})).await?;
+    ensure!(told.contains("session_state_lost"), "{told}");
+    client.tool("remember", &json!({"message": "home"})).await?;
+    for _ in 0..3 {
+        assert_eq!(client.tool("recall", &json!({})).await?, "home");
+    }
+    for (proxy, before) in fleet.proxies[1..].iter().zip(before) {
+        proxy
+            .stats_when("nothing to be left", |now| now.total_sessions <= before && now.client_sessions == 0)
+            .await?;
+    }
+    while stream.event().await?.is_some() {}
+    for _ in 0..3 {
+        assert_eq!(client.tool("recall", &json!({})).await?, "home");
+    }
+    Ok(())
 }

@@ -4,9 +4,9 @@ use anyhow::Result;
 use serde_json::json;
 use tests::mcp_client::{Endpoint, POST_HEADERS, Session};
 use tests::proxy::{Setup, manifest};
-use tests::upstream::{Upstream, free_address};
+use tests::upstream::Upstream;
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, own_address};
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
@@ -30,6 +30,8 @@ async fn the_port_for_peers_takes_nothing_without_a_proof() -> Result<()> {
             assert_eq!(reply.status, 401, "{method} with {proof:?}");
         }
     }
+    let reply = peer.send("POST", "/hello/127.0.0.1:1", &[], "").await?;
+    assert_eq!(reply.status, 401, "hello");
     let reply = peer.post(&tests::mcp_client::initialize("2025-11-25")).await?;
     assert_eq!(reply.status, 401, "initialize");
     assert_eq!(client.tool("echo", &json!({"message": "untouched"})).await?, "untouched");
@@ -88,7 +90,7 @@ async fn a_token_that_was_changed_is_unknown_everywhere() -> Result<()> {
 async fn a_home_that_is_not_listed_yet_is_found() -> Result<()> {
     let server = Upstream::rmcp().await?;
     let fleet = Fleet::start(2, &server.url(), &json!({"isolation": "Session"})).await?;
-    let own = free_address()?;
+    let own = own_address();
     let peers = [&fleet.peers[..], &[own]].concat();
     let young = fleet.proxy(own, &peers, "session.key").await?;
     let session = Session::open_as(young.mcp, &[("authorization", "a")]).await?;

@@ -3,9 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{
-    Isolation, OptimizationMode, PoolStrategy, ProtocolVersion, SessionPoolSpec, Transport, UpstreamAuthType,
-};
+use crate::{Isolation, OptimizationMode, ProtocolVersion, SessionPoolSpec, Transport, UpstreamAuthType};
 
 /// A field that is refused as it is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,21 +37,6 @@ pub fn unsupported(spec: &SessionPoolSpec) -> Vec<Unsupported> {
             spec.tls_secret_name.is_some(),
             "spec.tlsSecretName",
             "this version serves plain HTTP: remove the field and end TLS in front of the Service",
-        ),
-        (
-            spec.replicas > 1 && spec.isolation != Isolation::Shared,
-            "spec.replicas",
-            "this version runs more than one proxy with isolation Shared only: set replicas to 1",
-        ),
-        (
-            spec.replicas > 1 && spec.pool_strategy == PoolStrategy::Sticky,
-            "spec.replicas",
-            "this version keeps affinity keys on their sessions with one proxy only: set replicas to 1",
-        ),
-        (
-            spec.replicas > 1 && spec.pinning.is_some(),
-            "spec.replicas",
-            "this version pins clients with one proxy only: set replicas to 1",
         ),
         (
             spec.pool_max_per_principal.is_some() && spec.isolation == Isolation::Shared,

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
+use crate::peers::PeerAddress;
+
 /// Pools sessions to one MCP server and serves many clients over them.
 #[derive(Debug, Parser)]
 #[command(name = "sessionpool-proxy", version, about)]
@@ -23,6 +25,19 @@ pub struct Args {
     /// The secret that client sessions are sealed with; made when missing. Without it they end with the process.
     #[arg(long, value_name = "FILE")]
     pub session_key_file: Option<PathBuf>,
+
+    /// The proxies that share the session key, this one among them: a DNS name of all, or addresses with commas. Messages of
+    /// client sessions go to the proxy that made them.
+    #[arg(long, value_name = "HOST:PORT", env = "SESSIONPOOL_PEERS", requires_all = ["peer_listen", "session_key_file"])]
+    pub peers: Option<String>,
+
+    /// Where the other proxies are served.
+    #[arg(long, value_name = "ADDR", env = "SESSIONPOOL_PEER_LISTEN", requires = "peers")]
+    pub peer_listen: Option<SocketAddr>,
+
+    /// The IP address at which the other proxies reach this one. [default: that of --peer-listen]
+    #[arg(long, value_name = "IP[:PORT]", env = "SESSIONPOOL_PEER_ADDRESS", requires = "peers")]
+    pub peer_address: Option<PeerAddress>,
 
     /// How log lines are written to standard error. What is logged is set by RUST_LOG.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]

@@ -12,7 +12,7 @@ mod messages;
 mod repeat;
 mod shared;
 mod transitions;
-mod trouble;
+pub(crate) mod trouble;
 
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
     header::{self, HeaderValue},
+    http::request::Parts,
 };
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -43,6 +44,7 @@ use crate::{
     },
     mcp::{self, Message, envelope::EnvelopeError, error::code},
     metrics::Requests,
+    peers::Peers,
     pool::{Ask, Key, Lease, Pool},
     strategy::Affinity,
     upstream::{HttpConnector, Scope, SessionKey, key::ForwardedHeaders},
@@ -50,6 +52,13 @@ use crate::{
 
 /// The path that MCP is served at.
 pub const PATH: &str = "/mcp";
+
+/// Whom a request came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Arrival {
+    Client,
+    Peer,
+}
 
 /// Everything that requests need.
 pub struct Gateway {
@@ -63,6 +72,8 @@ pub struct Gateway {
     pub audiences: Audiences,
     /// Makes and reads clients' session ids.
     pub sealer: Sealer,
+    /// The other proxies of the pool, if client sessions are shared with them.
+    pub peers: Option<Peers>,
     /// Counts requests.
     pub requests: Requests,
     /// When the drain that is in force ends what still runs.
@@ -78,24 +89,34 @@ pub struct Gateway {
 impl Gateway {
     /// Answers one HTTP request.
     pub async fn handle(self: &Arc<Self>, request: Request<Incoming>) -> Response<Reply> {
-        let response = self.route(request).await.unwrap_or_else(|refusal| *refusal);
+        let response = self.route(request, Arrival::Client).await.unwrap_or_else(|refusal| *refusal);
         self.requests.count(response.status());
         response
+    }
+
+    /// Answers one HTTP request that a peer got from a client; the peer counts it.
+    pub async fn handle_forwarded(self: &Arc<Self>, request: Request<Incoming>) -> Response<Reply> {
+        self.route(request, Arrival::Peer).await.unwrap_or_else(|refusal| *refusal)
     }
 
     async fn route(
         self: &Arc<Self>,
         request: Request<Incoming>,
+        arrival: Arrival,
     ) -> Result<Response<Reply>, Box<Response<Reply>>> {
         if request.uri().path() != PATH {
             let message = format!("there is nothing at {}; MCP is served at {PATH}", request.uri().path());
             return Ok(reply::failure(StatusCode::NOT_FOUND, None, code::INVALID_REQUEST, &message));
         }
         checks::origin(request.headers(), self.local).map_err(refuse)?;
-        match *request.method() {
-            Method::POST => self.post(request).await,
-            Method::GET => self.listen(request.headers()).await,
-            Method::DELETE => self.delete(request.headers()),
+        let (head, body) = request.into_parts();
+        match head.method {
+            Method::POST => self.post(head, body, arrival).await,
+            Method::GET | Method::DELETE => match self.elsewhere(&head, &Bytes::new(), arrival).await {
+                Some(response) => Ok(response),
+                None if head.method == Method::GET => self.listen(&head.headers).await,
+                None => self.delete(&head.headers),
+            },
             _ => {
                 let mut response = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
@@ -106,13 +127,16 @@ impl Gateway {
 
     async fn post(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        head: Parts,
+        body: Incoming,
+        arrival: Arrival,
     ) -> Result<Response<Reply>, Box<Response<Reply>>> {
-        let headers = request.headers();
-        checks::accepts_both(headers).map_err(refuse)?;
-        checks::is_json(headers).map_err(refuse)?;
-        let (head, body) = request.into_parts();
+        checks::accepts_both(&head.headers).map_err(refuse)?;
+        checks::is_json(&head.headers).map_err(refuse)?;
         let body = self.collect(body).await?;
+        if let Some(response) = self.elsewhere(&head, &body, arrival).await {
+            return Ok(response);
+        }
         let message = Message::parse(&body).map_err(|error| {
             let code = match error {
                 EnvelopeError::Syntax(_) => code::PARSE,
@@ -136,6 +160,18 @@ impl Gateway {
             }
             Message::Response { id, .. } => self.response(&client, id, &body).await,
         })
+    }
+
+    /// The answer of the proxy that the client session is with, if that is another. What a peer forwarded stays here.
+    async fn elsewhere(&self, head: &Parts, body: &Bytes, arrival: Arrival) -> Option<Response<Reply>> {
+        let peers = self.peers.as_ref().filter(|_| arrival == Arrival::Client)?;
+        let claims = self.claims(&head.headers)?;
+        peers.forward(&claims, head, body, &self.shutdown).await
+    }
+
+    /// What the token of a request says, if it is ours.
+    fn claims(&self, headers: &HeaderMap) -> Option<Claims> {
+        self.sealer.open(headers.get(mcp::SESSION_ID)?.to_str().ok()?)
     }
 
     async fn collect(&self, body: Incoming) -> Result<Bytes, Box<Response<Reply>>> {
@@ -182,10 +218,12 @@ impl Gateway {
         }
     }
 
-    /// Ends the client sessions that were unused for too long.
+    /// Ends the client sessions that were unused for too long, and lets go of those that went on at another proxy.
     pub fn expire_clients(&self) {
         let idle = self.config.load().settings.client_session_idle;
-        for client in self.clients.expire(idle) {
+        let is_stray =
+            |claims: &Claims, used| self.peers.as_ref().is_some_and(|peers| peers.is_stray(claims, used));
+        for client in self.clients.expire(idle, is_stray) {
             self.release(&client);
         }
     }
@@ -224,22 +262,24 @@ impl Gateway {
         headers: &HeaderMap,
         id: Option<&str>,
     ) -> Result<Arc<ClientSession>, Box<Response<Reply>>> {
-        let Some(token) = headers.get(mcp::SESSION_ID) else {
+        if !headers.contains_key(mcp::SESSION_ID) {
             let message =
                 "the Mcp-Session-Id header is missing: send initialize first, then the id from its answer";
             return Err(Box::new(reply::failure(StatusCode::BAD_REQUEST, id, code::SERVER, message)));
-        };
+        }
         let unknown = |message: &str| {
             Box::new(reply::failure(StatusCode::NOT_FOUND, id, code::SESSION_NOT_FOUND, message))
         };
-        let claims = token.to_str().ok().and_then(|token| self.sealer.open(token));
-        let Some(claims) = claims else { return Err(unknown("session not found: initialize again")) };
+        let Some(claims) = self.claims(headers) else {
+            return Err(unknown("session not found: initialize again"));
+        };
         let principal = Principal::of(headers, &config.identity_headers, self.sealer.principals());
         if principal.binding() != claims.principal {
             self.requests.count_foreign();
             return Err(unknown("session not found: initialize again"));
         }
-        let found = self.clients.find(claims, config.settings.client_session_idle);
+        let changed = self.peers.as_ref().map(|peers| peers.directory().changed());
+        let found = self.clients.find(claims, config.settings.client_session_idle, changed);
         found.map_err(|_| unknown("the session has ended: initialize again"))
     }
 }

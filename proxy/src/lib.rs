@@ -6,6 +6,7 @@
 //! - [`pool`]: which slot, when slots are opened and closed; knows neither HTTP nor MCP;
 //! - [`strategy`]: which of several slots; sees numbers only;
 //! - [`upstream`]: sessions with the MCP server;
+//! - [`peers`]: the other proxies of the pool, where client sessions may live;
 //! - [`mcp`]: the wire format on both sides;
 //! - [`config`], [`admin`], [`metrics`], [`readiness`], [`server`], [`signals`]: running the process.
 
@@ -18,6 +19,7 @@ pub mod mcp;
 pub mod memory;
 pub mod metrics;
 pub mod operations;
+pub mod peers;
 pub mod pool;
 pub mod readiness;
 pub mod reload;

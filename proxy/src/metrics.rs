@@ -70,6 +70,7 @@ impl Collector for PoolCollector {
             &endpoints,
             gateway.clients.len(),
             &gateway.requests,
+            gateway.peers.as_ref().map(|peers| &*peers.outcomes),
         )
     }
 }

@@ -62,7 +62,8 @@ impl Reload {
 
     fn take_over(&self) {
         match Config::load(&self.path) {
-            Ok(config) => {
+            Ok(mut config) => {
+                config.is_many &= self.gateway.peers.is_none();
                 self.error.store(None);
                 tracing::info!(revision = config.revision.as_deref(), "configuration in force");
                 let operations = self.operations.lock().next(asked(&config));

@@ -2,10 +2,10 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     downstream::{clients::Clients, session_key, token::Sealer},
     gateway::{Gateway, audience::Audiences},
     metrics::Requests,
+    peers::{self, PeerAddress, Peers, Prover},
     pool::Pool,
     readiness::Readiness,
     reload::Reload,
@@ -33,7 +34,7 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// If a listener or the session key can't be had.
-pub async fn run(args: Args, config: Config) -> anyhow::Result<()> {
+pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals can't be handled")?;
     let secret = match &args.session_key_file {
         Some(path) => session_key::load_or_create(path)?,
@@ -43,6 +44,11 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<()> {
     let seen = fs::read(&args.config).ok();
     let listener = server::bind(args.listen).await?;
     let admin_listener = server::bind(args.admin_listen).await?;
+    let (peers, peer_listener) = match meet(&args, &secret, &config.server_id).await? {
+        Some((peers, listener)) => (Some(peers), Some(listener)),
+        None => (None, None),
+    };
+    config.is_many &= peers.is_none();
     let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
 
     let pool = Pool::new(HttpConnector::new(config.destination()), config.limits(), config.warm_key());
@@ -53,6 +59,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<()> {
         clients: Clients::default(),
         audiences: Audiences::default(),
         sealer,
+        peers,
         requests: Requests::default(),
         drain: Mutex::default(),
         local: address.ip().is_loopback(),
@@ -81,6 +88,11 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<()> {
         Duration::from_secs(1),
     ));
     let grace = args.shutdown();
+    let peer_stop = CancellationToken::new();
+    let peer_server = peer_listener.map(|listener| {
+        tokio::spawn(keep_directory(Arc::clone(&gateway)));
+        tokio::spawn(peers::serve(listener, Arc::clone(&gateway), peer_stop.clone(), grace))
+    });
     let server = tokio::spawn(server::serve(
         listener,
         {
@@ -103,7 +115,14 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<()> {
     readiness.end();
     shutdown.cancel();
     tokio::select! {
-        _ = server => {}
+        // Messages that peers forward are served until our own clients' are done.
+        () = async {
+            let _ = server.await;
+            peer_stop.cancel();
+            if let Some(peers) = peer_server {
+                let _ = tokio::time::timeout_at(deadline, peers).await;
+            }
+        } => {}
         () = second(&mut signals) => tracing::warn!("ending at once"),
     }
     gateway.pool.close(deadline.max(Instant::now() + CLOSE_GRACE)).await;
@@ -111,6 +130,26 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<()> {
     let _ = admin_server.await;
     tracing::info!("ended");
     Ok(())
+}
+
+/// The other proxies and the port for them, if there are to be any.
+async fn meet(args: &Args, secret: &[u8; 32], pool: &str) -> anyhow::Result<Option<(Peers, TcpListener)>> {
+    let (Some(names), Some(listen)) = (&args.peers, args.peer_listen) else { return Ok(None) };
+    let listener = server::bind(listen).await?;
+    let bound = listener.local_addr()?;
+    let own = args.peer_address.map_or(bound, |own: PeerAddress| own.with_port(bound.port()));
+    ensure!(!own.ip().is_unspecified(), "give --peer-address: the others can't reach this proxy at {own}");
+    let prover = Prover::new(secret, pool).ok().context("the session key can't be used")?;
+    let peers = Peers::new(names, own, prover);
+    peers.meet().await;
+    tracing::info!(own = %own, "client sessions are shared with peers");
+    Ok(Some((peers, listener)))
+}
+
+async fn keep_directory(gateway: Arc<Gateway>) {
+    if let Some(peers) = &gateway.peers {
+        peers.directory().keep().await;
+    }
 }
 
 /// Waits for another signal to end.

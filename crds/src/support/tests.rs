@@ -58,9 +58,9 @@ const IMPLEMENTED: [&str; 55] = [
     "desiredState",
     "drain.timeoutSeconds",
     "resetToken",
-    // These are taken with some values only; see REFUSED.
-    "upstream.protocolVersion",
     "replicas",
+    // This is taken with some values only; see REFUSED.
+    "upstream.protocolVersion",
 ];
 
 /// Leaves that are refused, each with a value that shows it.
@@ -83,7 +83,6 @@ fn refused() -> Vec<(&'static str, Value)> {
             json!({"auth": {"jwt": {"issuer": "a", "audiences": ["b"], "jwksURL": "https://c"}}}),
         ),
         ("tlsSecretName", json!({"tlsSecretName": "a"})),
-        ("replicas", json!({"replicas": 2})),
         ("upstream.transport", json!({"upstream": {"transport": "SSE"}})),
         ("upstream.protocolVersion", json!({"upstream": {"protocolVersion": "2024-11-05"}})),
         ("upstream.auth.type", json!({"upstream": {"auth": {"type": "Static"}}})),

@@ -116,6 +116,11 @@ impl ClientSession {
         (!busy).then(|| *self.used.lock())
     }
 
+    /// When it was last used; none while a request is open.
+    pub fn last_used(&self) -> Option<Instant> {
+        self.in_flight.lock().is_empty().then(|| *self.used.lock())
+    }
+
     /// Adds a request on its way.
     pub fn add(&self, request: Arc<InFlight>) {
         self.in_flight.lock().push(request);

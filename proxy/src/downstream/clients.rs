@@ -47,8 +47,15 @@ impl Clients {
     }
 
     /// The client session of a token. One that this replica does not know goes on here: it comes from before a restart,
-    /// unless it is so old that this replica would have to know it.
-    pub fn find(&self, claims: Claims, idle: Duration) -> Result<Arc<ClientSession>, NotFound> {
+    /// or from another replica, unless it is so old that this replica would have to know it. `changed` is when replicas came
+    /// or went last.
+    pub fn find(
+        &self,
+        claims: Claims,
+        idle: Duration,
+        changed: Option<Instant>,
+    ) -> Result<Arc<ClientSession>, NotFound> {
+        let settled = changed.map_or(self.started, |changed| changed.max(self.started));
         let mut table = self.table.lock();
         match table.get(&claims.id) {
             Some(Entry::Live(client)) => {
@@ -56,7 +63,7 @@ impl Clients {
                 Ok(Arc::clone(client))
             }
             Some(Entry::Ended(..)) => Err(NotFound::Ended),
-            None if self.started.elapsed() >= idle && age(&claims) >= idle => Err(NotFound::Expired),
+            None if settled.elapsed() >= idle && age(&claims) >= idle => Err(NotFound::Expired),
             None => {
                 let client = Arc::new(ClientSession::new(claims));
                 // What state it had in a server session went with the process that held it.
@@ -84,13 +91,18 @@ impl Clients {
         left.collect()
     }
 
-    /// Takes out what was unused for `idle` and gives it back.
-    pub fn expire(&self, idle: Duration) -> Vec<Arc<ClientSession>> {
+    /// Takes out what was unused for `idle`, or is a stray for its last use, and gives it back.
+    pub fn expire(
+        &self,
+        idle: Duration,
+        is_stray: impl Fn(&Claims, Instant) -> bool,
+    ) -> Vec<Arc<ClientSession>> {
         let mut expired = Vec::new();
         self.table.lock().retain(|_, entry| match entry {
             Entry::Ended(at, _) => at.elapsed() < idle,
             Entry::Live(client) => {
-                let live = client.idle_since().is_none_or(|since| since.elapsed() < idle);
+                let live = client.idle_since().is_none_or(|since| since.elapsed() < idle)
+                    && !client.last_used().is_some_and(|used| is_stray(&client.claims, used));
                 if !live {
                     expired.push(Arc::clone(client));
                 }

@@ -17,6 +17,7 @@ use super::checks::Rejection;
 use crate::{
     gateway::{exchange::Exchange, listen::Listen},
     mcp::error::{code, error},
+    peers::Relay,
 };
 
 /// A response's body.
@@ -27,6 +28,8 @@ pub enum Reply {
     Events(Box<Exchange>),
     /// A client session's own stream.
     Listen(Box<Listen>),
+    /// Either, as a peer sends it.
+    Relay(Box<Relay>),
 }
 
 impl Body for Reply {
@@ -41,6 +44,7 @@ impl Body for Reply {
             Self::Full(bytes) => Poll::Ready(bytes.take()),
             Self::Events(exchange) => exchange.poll_event(cx),
             Self::Listen(listen) => listen.poll_event(cx),
+            Self::Relay(relay) => relay.poll_bytes(cx),
         };
         bytes.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -52,7 +56,7 @@ impl Body for Reply {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Events(_) | Self::Listen(_) => SizeHint::default(),
+            Self::Events(_) | Self::Listen(_) | Self::Relay(_) => SizeHint::default(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The client's `Mcp-Session-Id`: a sealed token that any replica with the key can read, and nobody can make or change.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey},
     error::Unspecified,
@@ -12,8 +14,8 @@ use crate::mcp::ProtocolVersion;
 /// The longest token, in characters.
 pub const MAX_LENGTH: usize = 512;
 
-const LAYOUT: u8 = 1;
-const FIXED: usize = 1 + 1 + 16 + 16 + 8 + 8;
+const LAYOUT: u8 = 2;
+const FIXED: usize = 1 + 1 + 16 + 16 + 8 + 18;
 const NONCE: usize = 12;
 const TAG: usize = 16;
 
@@ -31,8 +33,8 @@ pub struct Claims {
     pub version: ProtocolVersion,
     /// When it was made, in seconds since 1970.
     pub issued: u64,
-    /// Hash of the name of the replica that made it.
-    pub home: u64,
+    /// Where other replicas reach the one that made it, if they can.
+    pub home: Option<SocketAddr>,
     /// The client's capabilities, as JSON.
     pub capabilities: Box<str>,
 }
@@ -82,7 +84,7 @@ impl Sealer {
         text.extend_from_slice(&claims.id);
         text.extend_from_slice(&claims.principal);
         text.extend_from_slice(&claims.issued.to_le_bytes());
-        text.extend_from_slice(&claims.home.to_le_bytes());
+        text.extend_from_slice(&written(claims.home));
         text.extend_from_slice(claims.capabilities.as_bytes());
         let nonce = self.key.seal_in_place_append_tag(Aad::from(&self.pool), &mut text)?;
         let sealed = [&nonce.as_ref()[..], &text].concat();
@@ -107,10 +109,30 @@ impl Sealer {
             id: fixed[2..18].try_into().ok()?,
             principal: fixed[18..34].try_into().ok()?,
             issued: u64::from_le_bytes(fixed[34..42].try_into().ok()?),
-            home: u64::from_le_bytes(fixed[42..50].try_into().ok()?),
+            home: read(fixed[42..60].try_into().ok()?),
             capabilities: std::str::from_utf8(capabilities).ok()?.into(),
         })
     }
+}
+
+/// An address in 18 bytes; zeros are none.
+fn written(home: Option<SocketAddr>) -> [u8; 18] {
+    let mut bytes = [0; 18];
+    if let Some(home) = home {
+        let ip = match home.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        bytes[..16].copy_from_slice(&ip.octets());
+        bytes[16..].copy_from_slice(&home.port().to_le_bytes());
+    }
+    bytes
+}
+
+fn read(bytes: [u8; 18]) -> Option<SocketAddr> {
+    let [ip @ .., low, high] = bytes;
+    let port = u16::from_le_bytes([low, high]);
+    (port != 0).then(|| SocketAddr::new(Ipv6Addr::from(ip).to_canonical(), port))
 }
 
 struct Length(usize);
@@ -131,7 +153,7 @@ mod tests {
             principal: [2; 16],
             version: ProtocolVersion::V2025_11_25,
             issued: 3,
-            home: 4,
+            home: Some(([10, 0, 0, 4], 9091).into()),
             capabilities: capabilities.into(),
         }
     }
@@ -156,6 +178,14 @@ mod tests {
         assert_eq!(sealer.open(&"A".repeat(4000)), None);
         assert_eq!(Sealer::new(&[8; 32], "default.a").unwrap().open(&token), None);
         assert_eq!(Sealer::new(&[7; 32], "default.b").unwrap().open(&token), None);
+    }
+
+    #[test]
+    fn keeps_every_home() {
+        let homes = ["10.1.2.3:9091", "[2001:db8::1]:65535", "[::1]:1"].map(|home| home.parse().ok());
+        for home in homes.into_iter().chain([None]) {
+            assert_eq!(read(written(home)), home);
+        }
     }
 
     #[test]

@@ -247,7 +247,7 @@ mod tests {
             principal: [0; 16],
             version: ProtocolVersion::LATEST,
             issued: 0,
-            home: 0,
+            home: None,
             capabilities: "{}".into(),
         }))
     }

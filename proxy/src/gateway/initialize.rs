@@ -23,6 +23,7 @@ use crate::{
         self, Message, ProtocolVersion,
         error::{code, result},
     },
+    peers::Peers,
     pool::{Ask, CheckoutError, Key, Refusal},
 };
 
@@ -71,7 +72,7 @@ impl Gateway {
             issued: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
-            home: 0,
+            home: self.peers.as_ref().map(Peers::own),
             // Too many to be remembered by the token: the client is asked nothing then.
             capabilities: if Sealer::fits(&capabilities) { capabilities.into() } else { "{}".into() },
         };

@@ -78,7 +78,7 @@ pub(super) fn drained(id: &str) -> Bytes {
 }
 
 /// The request was sent and its answer is gone.
-pub(super) fn answer_lost(id: &str, reason: &str) -> Bytes {
+pub(crate) fn answer_lost(id: &str, reason: &str) -> Bytes {
     let message = format!("the upstream's answer was lost ({reason}); the request may have been executed");
     let data = json!({ "reason": "answer_lost", "executed": "unknown" });
     error(Some(id), code::SERVER, &message, Some(data))

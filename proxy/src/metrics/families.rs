@@ -7,6 +7,7 @@ use prometheus::proto::{
 use super::Requests;
 use crate::{
     config::Config,
+    peers::Outcomes,
     pool::{CloseReason, EndpointInfo, PinReason, Snapshot, stats},
 };
 
@@ -17,11 +18,21 @@ pub(super) fn of(
     endpoints: &[(String, EndpointInfo)],
     clients: usize,
     requests: &Requests,
+    forwarded: Option<&Outcomes>,
 ) -> Vec<MetricFamily> {
     let maker = Maker { server_id: &config.server_id };
     let mut all = gauges(&maker, config, now, clients);
     all.extend(counters(&maker, now, requests));
     all.extend(of_endpoints(&maker, endpoints));
+    all.extend(forwarded.map(|outcomes| {
+        let each = outcomes.by_name().map(|(outcome, count)| maker.counter(&[("outcome", outcome)], count));
+        family(
+            "sessionpool_peer_forwarded_total",
+            "Messages sent to the proxy that their client session is with, by outcome.",
+            MetricType::COUNTER,
+            each.into(),
+        )
+    }));
     all.push(maker.histograms(
         "mcpgateway_pool_acquire_wait_seconds",
         "Time from a request's turn to ask until it has a session.",

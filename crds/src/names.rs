@@ -57,6 +57,11 @@ pub const ADMIN_PORT_NAME: &str = "admin";
 /// The proxy's port for health, metrics and statistics.
 pub const ADMIN_PORT: u16 = 9090;
 
+/// Name of the port that the pool's other proxies use.
+pub const PEER_PORT_NAME: &str = "peers";
+/// The proxy's port for the pool's other proxies.
+pub const PEER_PORT: u16 = 9091;
+
 /// The `ConfigMap` of a pool.
 pub fn config_map(pool: &str) -> String {
     format!("{pool}-pool")

@@ -6,10 +6,10 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, HTTPGetAction, Lifecycle,
-            LifecycleHandler, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile,
-            SecretVolumeSource, SecurityContext, SleepAction, TCPSocketAction, TopologySpreadConstraint,
-            Volume, VolumeMount,
+            Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource,
+            HTTPGetAction, Lifecycle, LifecycleHandler, ObjectFieldSelector, PodSecurityContext, PodSpec,
+            PodTemplateSpec, Probe, SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction,
+            TCPSocketAction, TopologySpreadConstraint, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -127,14 +127,20 @@ fn proxy_container(pool: &ResolvedPool) -> Container {
             format!("--listen=0.0.0.0:{}", names::MCP_PORT),
             format!("--admin-listen=0.0.0.0:{}", names::ADMIN_PORT),
             format!("--session-key-file={KEY_DIR}/{}", names::SESSION_KEY_FILE),
+            format!(
+                "--peers={}.{}.svc:{}",
+                names::peers_service(&pool.owner.name),
+                pool.owner.namespace,
+                names::PEER_PORT
+            ),
+            format!("--peer-listen=0.0.0.0:{}", names::PEER_PORT),
             "--log-format=json".to_owned(),
         ]),
-        env: pool.fleet.log_filter.as_ref().map(|filter| {
-            vec![EnvVar { name: "RUST_LOG".to_owned(), value: Some(filter.clone()), value_from: None }]
-        }),
+        env: Some(environment(pool.fleet.log_filter.as_deref())),
         ports: Some(vec![
             port(names::MCP_PORT_NAME, i32::from(names::MCP_PORT)),
             port(names::ADMIN_PORT_NAME, i32::from(names::ADMIN_PORT)),
+            port(names::PEER_PORT_NAME, i32::from(names::PEER_PORT)),
         ]),
         resources: pool.fleet.resources.clone(),
         startup_probe: Some(Probe { failure_threshold: Some(60), ..http_probe("/livez", 1) }),
@@ -151,6 +157,20 @@ fn proxy_container(pool: &ResolvedPool) -> Container {
         volume_mounts: Some(vec![mount("config", CONFIG_DIR), mount("session-key", KEY_DIR)]),
         ..Container::default()
     }
+}
+
+/// Where the other proxies reach this one, and what is logged.
+fn environment(log_filter: Option<&str>) -> Vec<EnvVar> {
+    let field = ObjectFieldSelector { field_path: "status.podIP".to_owned(), api_version: None };
+    let address = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
+    let mut variables =
+        vec![EnvVar { name: "SESSIONPOOL_PEER_ADDRESS".to_owned(), value: None, value_from: Some(address) }];
+    variables.extend(log_filter.map(|filter| EnvVar {
+        name: "RUST_LOG".to_owned(),
+        value: Some(filter.to_owned()),
+        value_from: None,
+    }));
+    variables
 }
 
 fn server_container(server: &UpstreamTemplate) -> Container {

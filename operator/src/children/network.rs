@@ -27,6 +27,7 @@ pub fn policy(pool: &ResolvedPool) -> Option<NetworkPolicy> {
     let own = NetworkPolicyPeer { pod_selector: Some(own), ..NetworkPolicyPeer::default() };
     let scraping = namespaces(names::SCRAPE_LABEL, "true");
     let operator = pool.operator_namespace.as_deref().map(|name| namespaces(NAMESPACE_NAME, name));
+    let peers = vec![own.clone()];
     let admin = [Some(own), Some(scraping), operator].into_iter().flatten().collect();
     let port = |name: &str| {
         Some(vec![NetworkPolicyPort {
@@ -43,6 +44,7 @@ pub fn policy(pool: &ResolvedPool) -> Option<NetworkPolicy> {
             ingress: Some(vec![
                 NetworkPolicyIngressRule { from: None, ports: port(names::MCP_PORT_NAME) },
                 NetworkPolicyIngressRule { from: Some(admin), ports: port(names::ADMIN_PORT_NAME) },
+                NetworkPolicyIngressRule { from: Some(peers), ports: port(names::PEER_PORT_NAME) },
             ]),
             egress: None,
         }),

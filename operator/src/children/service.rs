@@ -37,7 +37,10 @@ pub fn peers(owner: &Owner) -> Service {
             cluster_ip: Some("None".to_owned()),
             publish_not_ready_addresses: Some(true),
             selector: Some(names::selector_labels(&owner.name)),
-            ports: Some(vec![port(names::ADMIN_PORT_NAME, i32::from(names::ADMIN_PORT))]),
+            ports: Some(vec![
+                port(names::ADMIN_PORT_NAME, i32::from(names::ADMIN_PORT)),
+                port(names::PEER_PORT_NAME, i32::from(names::PEER_PORT)),
+            ]),
             ..ServiceSpec::default()
         }),
         status: None,

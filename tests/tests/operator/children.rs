@@ -105,7 +105,8 @@ async fn a_url_pool_has_its_children() -> Result<()> {
         ports.map(|port| (port.name.clone(), port.port)).collect()
     };
     ensure!(ports(&children.service) == [(Some("mcp".to_owned()), 8080)]);
-    ensure!(ports(&children.peers) == [(Some("admin".to_owned()), 9090)]);
+    let of_peers = [(Some("admin".to_owned()), 9090), (Some("peers".to_owned()), 9091)];
+    ensure!(ports(&children.peers) == of_peers);
     let peers = children.peers.spec.as_ref().context("no spec")?;
     ensure!(peers.cluster_ip.as_deref() == Some("None") && peers.publish_not_ready_addresses == Some(true));
     ensure!(children.peers.labels().get(names::SCRAPE_LABEL).map(String::as_str) == Some("true"));

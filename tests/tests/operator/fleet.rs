@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use crds::{Phase, names, wire::PoolStats};
+use crds::{Phase, SessionPoolStatus, names, wire::PoolStats};
 use http_body_util::Full;
 use hyper::{Response, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -182,7 +182,8 @@ async fn requests_without_a_session_degrade_the_pool() -> Result<()> {
     let bench = Bench::start(&[]).await?;
     bench.apply(POOL).await?;
     let reports = run_pods(&bench, 2).await?;
-    bench.status("web", |status| status.stats.is_some()).await?;
+    let both = |status: &SessionPoolStatus| status.stats.as_ref().is_some_and(|stats| stats.max_size == 20);
+    bench.status("web", both).await?;
     reports.send_modify(|stats| (stats.total_timeouts, stats.waiting) = (4, 2));
     bench.patch("web", json!({"spec": {"poolTimeout": 9}})).await?;
     let degraded = bench.condition("web", "Degraded", "True", "PoolExhausted").await?;

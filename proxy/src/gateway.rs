@@ -6,6 +6,7 @@ pub mod call;
 mod control;
 pub mod exchange;
 mod initialize;
+mod leaving;
 pub mod linger;
 pub mod listen;
 mod messages;
@@ -29,6 +30,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::leaving::Leaving;
 use self::{audience::Audiences, exchange::Ties};
 use crate::{
     config::Config,
@@ -95,8 +97,17 @@ impl Gateway {
     }
 
     /// Answers one HTTP request that a peer got from a client; the peer counts it.
-    pub async fn handle_forwarded(self: &Arc<Self>, request: Request<Incoming>) -> Response<Reply> {
-        self.route(request, Arrival::Peer).await.unwrap_or_else(|refusal| *refusal)
+    ///
+    /// # Errors
+    /// If the peer is to ask another proxy.
+    pub async fn handle_forwarded(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Reply>, Leaving> {
+        if self.shutdown.is_cancelled() {
+            return self.finish(request).await;
+        }
+        Ok(self.route(request, Arrival::Peer).await.unwrap_or_else(|refusal| *refusal))
     }
 
     async fn route(

@@ -19,13 +19,16 @@ use crate::{
     pool::Pool,
     readiness::Readiness,
     reload::Reload,
-    server,
+    server::{self, Ending},
     signals::{Asked, Signals},
     upstream::HttpConnector,
 };
 
 /// How often client sessions are looked through for unused ones.
 const EXPIRE_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long clients' connections wait for one more request at the end. Most clients drop idle connections earlier.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What closing the pool's sessions may take after the last request.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
@@ -85,7 +88,7 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
             async move { admin.handle(&request) }
         },
         admin_stop.clone(),
-        Duration::from_secs(1),
+        Ending { farewell: Duration::ZERO, grace: Duration::from_secs(1) },
     ));
     let grace = args.shutdown();
     let peer_stop = CancellationToken::new();
@@ -103,7 +106,7 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
             }
         },
         shutdown.clone(),
-        grace,
+        Ending { farewell: FAREWELL.min(grace / 2), grace: grace.saturating_sub(FAREWELL.min(grace / 2)) },
     ));
     tracing::info!(mcp = %address, admin = %admin_address, path = crate::gateway::PATH, "listening");
 
@@ -117,7 +120,7 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
     tokio::select! {
         // Messages that peers forward are served until our own clients' are done.
         () = async {
-            let _ = server.await;
+            let _ = tokio::join!(server, part(&gateway));
             peer_stop.cancel();
             if let Some(peers) = peer_server {
                 let _ = tokio::time::timeout_at(deadline, peers).await;
@@ -149,6 +152,12 @@ async fn meet(args: &Args, secret: &[u8; 32], pool: &str) -> anyhow::Result<Opti
 async fn keep_directory(gateway: Arc<Gateway>) {
     if let Some(peers) = &gateway.peers {
         peers.directory().keep().await;
+    }
+}
+
+async fn part(gateway: &Gateway) {
+    if let Some(peers) = &gateway.peers {
+        peers.part().await;
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{Gateway, linger::CANCEL_GRACE};
 use crate::{
     downstream::{
-        client::{ClientSession, Halt},
+        client::{ClientSession, Halt, InFlight},
         questions::Question,
         reply::{self, Reply},
     },
@@ -79,16 +79,27 @@ async fn deliver(session: &UpstreamSession, message: Bytes) {
 }
 
 /// The open question that a client's progress is about, and the token as the client wrote it.
-fn question<'a>(client: &ClientSession, params: Option<&'a RawValue>) -> Option<(&'a str, Question)> {
+pub(super) fn question<'a>(
+    client: &ClientSession,
+    params: Option<&'a RawValue>,
+) -> Option<(&'a str, Question)> {
     let token = Params::parse(params).progress_token?.get();
     let found = client.questions.lock().find(token);
     found.map(|question| (token, question))
 }
 
+/// The request on its way that a client's cancel is for, and its id as the client wrote it.
+pub(super) fn cancelled<'a>(
+    client: &ClientSession,
+    params: Option<&'a RawValue>,
+) -> Option<(&'a str, Arc<InFlight>)> {
+    let id = Params::parse(params).request_id?.get();
+    client.find(id).map(|request| (id, request))
+}
+
 /// Passes a cancel on, and gives the server a moment to answer before the slot is replaced.
 fn cancel(client: &Arc<ClientSession>, body: &Bytes, params: Option<&RawValue>) {
-    let Some(id) = Params::parse(params).request_id.map(RawValue::get) else { return };
-    let Some(request) = client.find(id) else { return };
+    let Some((id, request)) = cancelled(client, params) else { return };
     let upstream_id = request.upstream_id.to_string();
     let message = rewrite(body, &mut [Edit { old: id, new: &upstream_id }]);
     tokio::spawn(async move {

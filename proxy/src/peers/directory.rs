@@ -24,6 +24,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// How long a peer that could not be reached is left alone at least.
 const DEAD_TIME: Duration = Duration::from_secs(2);
 
+/// How long a peer that said goodbye is not asked whether it is back. One that is says so by itself.
+const LEAVING_TIME: Duration = Duration::from_secs(60);
+
 /// A peer that is not listed may be new; this long after it made a client session it would be.
 const LISTING_TIME: Duration = Duration::from_secs(60);
 
@@ -32,9 +35,27 @@ pub struct Directory {
     own: SocketAddr,
     names: Vec<String>,
     listed: ArcSwap<Vec<SocketAddr>>,
-    /// Since when they can't be reached.
-    dead: Mutex<HashMap<SocketAddr, Instant>>,
+    /// Those that don't get requests, and since when.
+    gone: Mutex<HashMap<SocketAddr, (Gone, Instant)>>,
     changed: Mutex<Instant>,
+}
+
+/// Why a peer gets no requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    /// It can't be reached.
+    Dead,
+    /// It said goodbye: it only finishes what it has begun.
+    Leaving,
+}
+
+/// What is to be sent to a client session's proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// Something new.
+    New,
+    /// Something about a request that runs: it goes to a proxy that is about to end as well.
+    Running,
 }
 
 impl Directory {
@@ -44,7 +65,7 @@ impl Directory {
             own,
             names: names.map(ToOwned::to_owned).collect(),
             listed: ArcSwap::default(),
-            dead: Mutex::default(),
+            gone: Mutex::default(),
             changed: Mutex::new(Instant::now()),
         }
     }
@@ -61,9 +82,21 @@ impl Directory {
 
     /// The proxy that a client session is with: its home while that lives, else the one that all others agree on.
     pub fn owner(&self, claims: &Claims) -> SocketAddr {
+        self.owner_for(claims, || Errand::New)
+    }
+
+    /// The proxy that an errand is for. What errand it is, is only asked when it matters.
+    pub(super) fn owner_for(&self, claims: &Claims, errand: impl Fn() -> Errand) -> SocketAddr {
         let listed = self.listed.load();
-        let dead = self.dead.lock();
-        let lives = |peer: &SocketAddr| *peer == self.own || !dead.contains_key(peer);
+        let gone = self.gone.lock();
+        let lives = |peer: &SocketAddr| {
+            *peer == self.own
+                || match gone.get(peer) {
+                    None => true,
+                    Some((Gone::Dead, _)) => false,
+                    Some((Gone::Leaving, _)) => errand() == Errand::Running,
+                }
+        };
         let known = |peer: &SocketAddr| *peer == self.own || listed.contains(peer) || is_new(claims);
         if let Some(home) = claims.home.filter(|home| lives(home) && known(home)) {
             return home;
@@ -75,15 +108,25 @@ impl Directory {
 
     /// Notes that a peer could not be reached.
     pub(super) fn lost(&self, peer: SocketAddr) {
-        if self.dead.lock().insert(peer, Instant::now()).is_none() {
+        let before = self.gone.lock().insert(peer, (Gone::Dead, Instant::now()));
+        if before.is_none() {
             tracing::warn!(%peer, "a peer can't be reached: its client sessions go to others");
+            self.touch();
+        }
+    }
+
+    /// Notes that a peer is about to end.
+    pub(super) fn leaves(&self, peer: SocketAddr) {
+        let before = self.gone.lock().insert(peer, (Gone::Leaving, Instant::now()));
+        if before.is_none() {
+            tracing::info!(%peer, "a peer is about to end: its client sessions go to others");
             self.touch();
         }
     }
 
     /// Notes that a peer says that it is there.
     pub(super) fn heard(&self, peer: SocketAddr) {
-        if self.dead.lock().remove(&peer).is_some() {
+        if self.gone.lock().remove(&peer).is_some() {
             tracing::info!(%peer, "a peer is back");
             self.touch();
         }
@@ -134,19 +177,24 @@ impl Directory {
 
     async fn revive(&self) {
         let due: Vec<_> = {
-            let dead = self.dead.lock();
-            dead.iter().filter(|(_, since)| since.elapsed() >= DEAD_TIME).map(|(peer, _)| *peer).collect()
+            let gone = self.gone.lock();
+            let due = |(why, since): &(Gone, Instant)| match why {
+                Gone::Dead => since.elapsed() >= DEAD_TIME,
+                Gone::Leaving => since.elapsed() >= LEAVING_TIME,
+            };
+            gone.iter().filter(|(_, gone)| due(gone)).map(|(peer, _)| *peer).collect()
         };
         let tries = due.into_iter().map(async |peer| {
             let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(peer)).await;
             let lives = connected.is_ok_and(|connected| connected.is_ok());
             // Nothing goes to one that is neither listed nor new.
-            let forgotten = self.dead.lock().get(&peer).is_some_and(|since| since.elapsed() >= LISTING_TIME)
-                && !self.listed.load().contains(&peer);
+            let forgotten =
+                self.gone.lock().get(&peer).is_some_and(|(_, since)| since.elapsed() >= LISTING_TIME)
+                    && !self.listed.load().contains(&peer);
             if lives {
                 self.heard(peer);
             } else if forgotten {
-                self.dead.lock().remove(&peer);
+                self.gone.lock().remove(&peer);
             }
         });
         join_all(tries).await;
@@ -204,6 +252,19 @@ mod tests {
         assert_eq!(directory.owner(&claims(7, 1, 0)), peer(1));
         directory.lost(peer(2));
         assert_ne!(directory.owner(&claims(7, 2, 0)), peer(2));
+    }
+
+    #[tokio::test]
+    async fn one_that_leaves_gets_what_it_has_begun() {
+        let directory = directory(1, &[1, 2, 3]);
+        let claims = claims(7, 2, 0);
+        directory.leaves(peer(2));
+        assert_ne!(directory.owner(&claims), peer(2));
+        assert_eq!(directory.owner_for(&claims, || Errand::Running), peer(2));
+        directory.lost(peer(2));
+        assert_ne!(directory.owner_for(&claims, || Errand::Running), peer(2));
+        directory.heard(peer(2));
+        assert_eq!(directory.owner(&claims), peer(2));
     }
 
     #[tokio::test]

@@ -18,7 +18,12 @@ use hyper::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Peers, Relay, listen::REFUSED, proof};
+use super::{
+    Peers, Relay,
+    directory::Errand,
+    listen::{LEAVING, REFUSED},
+    proof,
+};
 use crate::{
     downstream::{
         reply::{self, Reply},
@@ -74,6 +79,8 @@ enum Answer {
     Head(Response<Incoming>),
     /// It did not get it, or did not take it.
     Untouched,
+    /// It is about to end, and did not take it.
+    Leaving,
     Lost(String),
 }
 
@@ -87,8 +94,10 @@ impl Peers {
         body: &Bytes,
         shutdown: &CancellationToken,
     ) -> Option<Response<Reply>> {
+        let mut left = false;
+        let errand = |left: bool| if left { Errand::New } else { errand(head, body) };
         loop {
-            let owner = self.directory.owner(claims);
+            let owner = self.directory.owner_for(claims, || errand(left));
             if owner == self.own() {
                 return None;
             }
@@ -99,6 +108,10 @@ impl Peers {
                 Answer::Untouched => {
                     self.outcomes.count(Outcome::Unreachable);
                     self.directory.lost(owner);
+                }
+                Answer::Leaving => {
+                    left = true;
+                    self.directory.leaves(owner);
                 }
                 Answer::Lost(reason) => {
                     tracing::warn!(peer = %owner, reason, "a peer's answer was lost");
@@ -113,11 +126,15 @@ impl Peers {
             return Answer::Lost("the message can't be forwarded".into());
         };
         match self.client.request(request).await {
-            Ok(response) if response.headers().get(proof::HEADER).is_some_and(|value| value == REFUSED) => {
-                tracing::error!(peer = %owner, "a peer has another session key, or its clock differs by minutes");
-                Answer::Untouched
-            }
-            Ok(response) => Answer::Head(response),
+            Ok(response) => match response.headers().get(proof::HEADER) {
+                None => Answer::Head(response),
+                Some(word) if word == LEAVING => Answer::Leaving,
+                Some(word) => {
+                    debug_assert!(word == REFUSED);
+                    tracing::error!(peer = %owner, "a peer has another session key, or its clock differs by minutes");
+                    Answer::Untouched
+                }
+            },
             Err(error) if error.is_connect() => Answer::Untouched,
             Err(error) => Answer::Lost(error.to_string()),
         }
@@ -184,6 +201,17 @@ pub(super) fn lost(body: &[u8], reason: &str) -> Bytes {
         _ => "null",
     };
     trouble::answer_lost(id, &format!("the proxy that holds this session broke off: {reason}"))
+}
+
+/// Answers and notifications are about requests that run.
+fn errand(head: &Parts, body: &[u8]) -> Errand {
+    if head.method != Method::POST {
+        return Errand::New;
+    }
+    match Message::parse(body) {
+        Ok(Message::Response { .. } | Message::Notification { .. }) => Errand::Running,
+        _ => Errand::New,
+    }
 }
 
 fn strip(headers: &mut HeaderMap) {

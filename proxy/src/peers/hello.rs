@@ -1,5 +1,5 @@
 //! A proxy tells the others that it is there before it serves anything: so no message of its client sessions goes to another
-//! once one has come to it.
+//! once one has come to it. When it ends it says so first: nobody sends it a request that it would not answer any more.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,34 +13,62 @@ use super::{Peers, proof};
 /// How long the others may take to hear it. Those who don't find out by themselves.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The path it is told at; the address follows, where the proof covers it.
-const PATH: &str = "/hello/";
+/// What a proxy tells the others about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    /// It is about to serve.
+    Hello,
+    /// It is about to end, and takes no more requests from them.
+    Goodbye,
+}
 
-/// Who says hello with a request for this path.
-pub(super) fn speaker(path: &str) -> Option<SocketAddr> {
-    path.strip_prefix(PATH)?.parse().ok()
+impl Word {
+    /// Where it is told; the address follows, where the proof covers it.
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Hello => "/hello/",
+            Self::Goodbye => "/goodbye/",
+        }
+    }
+
+    /// What a request for this path says, and who says it.
+    pub(super) fn read(path: &str) -> Option<(Self, SocketAddr)> {
+        [Self::Hello, Self::Goodbye]
+            .into_iter()
+            .find_map(|word| Some((word, path.strip_prefix(word.path())?.parse().ok()?)))
+    }
 }
 
 impl Peers {
     /// Makes the others known to this proxy, and this proxy to them.
     pub async fn meet(&self) {
         self.directory.refresh().await;
+        self.tell(Word::Hello).await;
+    }
+
+    /// Has the others take over this proxy's client sessions.
+    pub async fn part(&self) {
+        self.directory.refresh().await;
+        self.tell(Word::Goodbye).await;
+    }
+
+    async fn tell(&self, word: Word) {
         let tries = self.directory.others().into_iter().map(async |peer| {
-            let Some(request) = self.hello(peer) else { return };
+            let Some(request) = self.telling(word, peer) else { return };
             match tokio::time::timeout(PATIENCE, self.client.request(request)).await {
                 Ok(Ok(response)) if response.status().is_success() => {}
                 Ok(Ok(response)) => {
-                    tracing::warn!(%peer, status = %response.status(), "a peer refused a hello");
+                    tracing::warn!(%peer, ?word, status = %response.status(), "a peer refused a word");
                 }
-                Ok(Err(error)) => tracing::debug!(%peer, %error, "a peer did not hear a hello"),
-                Err(_) => tracing::debug!(%peer, "a peer did not answer a hello in time"),
+                Ok(Err(error)) => tracing::debug!(%peer, ?word, %error, "a peer did not hear a word"),
+                Err(_) => tracing::debug!(%peer, ?word, "a peer did not answer a word in time"),
             }
         });
         join_all(tries).await;
     }
 
-    fn hello(&self, peer: SocketAddr) -> Option<Request<Full<Bytes>>> {
-        let path = format!("{PATH}{}", self.own());
+    fn telling(&self, word: Word, peer: SocketAddr) -> Option<Request<Full<Bytes>>> {
+        let path = format!("{}{}", word.path(), self.own());
         let mut request = Request::new(Full::default());
         *request.method_mut() = Method::POST;
         let proof = self.prover.prove(&Method::POST, &path, request.headers())?;
@@ -60,11 +88,13 @@ mod tests {
         for own in ["10.0.0.1:9091", "[fd00::1]:9091"] {
             let prover = super::super::Prover::new(&[7; 32], "default.a").unwrap();
             let peers = Peers::new("", own.parse().unwrap(), prover);
-            let hello = peers.hello(([10, 0, 0, 2], 9091).into()).unwrap();
-            assert_eq!(speaker(hello.uri().path()), own.parse().ok());
-            assert!(peers.prover.accepts(hello.method(), hello.uri().path(), hello.headers()));
+            for word in [Word::Hello, Word::Goodbye] {
+                let request = peers.telling(word, ([10, 0, 0, 2], 9091).into()).unwrap();
+                assert_eq!(Word::read(request.uri().path()), Some((word, own.parse().unwrap())));
+                assert!(peers.prover.accepts(request.method(), request.uri().path(), request.headers()));
+            }
         }
-        assert_eq!(speaker("/mcp"), None);
-        assert_eq!(speaker("/hello/proxy-0"), None);
+        assert_eq!(Word::read("/mcp"), None);
+        assert_eq!(Word::read("/hello/proxy-0"), None);
     }
 }

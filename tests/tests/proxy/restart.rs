@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use anyhow::Result;
 use serde_json::json;
-use tests::mcp_client::Session;
+use tests::mcp_client::{Session, tool_call};
 use tests::proxy::{Setup, manifest};
 use tests::scripted::Scripted;
 
@@ -25,6 +25,33 @@ async fn sessions_outlive_a_killed_proxy() -> Result<()> {
     assert_eq!(client.tool("echo", &json!({"message": "after"})).await?, "after");
     assert_eq!(client.listen().await?.status, 200);
     assert!((200..=204).contains(&client.end().await?));
+    Ok(())
+}
+
+/// Clients keep their connections: none of their requests may meet one that is being closed.
+#[tokio::test]
+async fn an_end_crosses_no_request() -> Result<()> {
+    let server = Scripted::start().await?;
+    let proxy = Setup::new(&manifest(&server.url(), &json!({})).to_string())?.start().await?;
+    proxy.wait_until_ready().await?;
+    let mut clients = Vec::new();
+    for _ in 0..16 {
+        clients.push(Session::open(proxy.mcp).await?);
+    }
+    let calling = clients.into_iter().map(async |client| {
+        loop {
+            let reply = client.post(&tool_call("1", "echo", &json!({"message": "m"}))).await?;
+            let last = reply.header("connection") == Some("close");
+            assert!(reply.text().await?.contains("\"m\""));
+            if last {
+                return anyhow::Ok(());
+            }
+        }
+    });
+    let calling = futures::future::try_join_all(calling);
+    let (exit, calls) = tokio::join!(proxy.terminate(), calling);
+    calls?;
+    assert_eq!(exit?.code, Some(0));
     Ok(())
 }
 

@@ -79,6 +79,16 @@ impl Fleet {
         .await
     }
 
+    /// Waits until a proxy knows that another is about to end.
+    pub async fn is_left(&self, at: usize) -> Result<()> {
+        let proxy = &self.proxies[at];
+        eventually(Duration::from_secs(10), "a goodbye", async || {
+            ensure!(proxy.log().contains("about to end: its client sessions"), "none");
+            Ok(())
+        })
+        .await
+    }
+
     /// How many messages a proxy has forwarded, by outcome.
     pub async fn forwarded(&self, at: usize, outcome: &str) -> Result<u64> {
         let (_, text) = self.proxies[at].admin("/metrics").await?;

@@ -107,6 +107,31 @@ async fn a_proxy_that_ends_in_good_order_loses_nothing() -> Result<()> {
     Ok(())
 }
 
+/// What a call that still runs at home is asked and told comes from elsewhere; new calls stay elsewhere.
+#[tokio::test]
+async fn a_proxy_that_ends_gets_the_answer_it_waits_for() -> Result<()> {
+    let server = Upstream::rmcp().await?;
+    let mut fleet = Fleet::start(2, &server.url(), &json!({})).await?;
+    let client = fleet.client(0, "a").await?;
+    let mut reply = client.call(1, "ask", &json!({"message": "who"})).await?;
+    let question = event(&mut reply).await?;
+    ensure!(question["method"] == "sampling/createMessage", "{question}");
+    let home = fleet.proxies.remove(0);
+    let (exit, answer, told) = tokio::join!(home.terminate(), event(&mut reply), async {
+        fleet.is_left(0).await?;
+        assert_eq!(client.at(1).tool("echo", &json!({"message": "elsewhere"})).await?, "elsewhere");
+        let result = json!({"role": "assistant", "model": "m", "content": {"type": "text", "text": "me"}});
+        let answer = json!({"jsonrpc": "2.0", "id": question["id"], "result": result});
+        assert_eq!(client.at(1).post(&answer.to_string()).await?.status, 202);
+        anyhow::Ok(())
+    });
+    told?;
+    let answer = answer?;
+    assert_eq!(answer["result"]["content"][0]["text"], "me", "{answer}");
+    assert_eq!(exit?.code, Some(0));
+    Ok(())
+}
+
 /// A proxy that ends closes the streams that it relays, as it does its own.
 #[tokio::test]
 async fn a_relayed_stream_does_not_hold_the_end_up() -> Result<()> {

@@ -133,6 +133,11 @@ impl Field {
         .await
     }
 
+    /// Runs a command in the cluster's network.
+    pub async fn run(&self, command: &[&str]) -> Result<String> {
+        self.cluster.run(command).await
+    }
+
     /// Waits until a pool is in a phase.
     pub async fn phase(&self, pool: &str, phase: Phase) -> Result<()> {
         self.until(&format!("{pool} to be {phase:?}"), async || {

@@ -2,6 +2,7 @@
 
 mod field;
 mod mcp;
+mod rollout;
 
 use anyhow::{Context as _, Result, ensure};
 use crds::{Phase, names};

@@ -38,7 +38,7 @@ pub use self::{
         },
     },
     status::{
-        EffectiveSettings, OperationStatus, Phase, PoolStatsStatus, Recommendation, ResetStatus,
-        SessionPoolStatus,
+        EffectiveSettings, OperationStatus, Phase, PoolStatsStatus, Recommendation, RecommendationBasis,
+        ResetStatus, SessionPoolStatus,
     },
 };

@@ -26,7 +26,7 @@ pub struct Observed<'a> {
     pub stats: &'a PoolStats,
     /// Its sessions.
     pub sessions: &'a [SessionInfo],
-    /// Seconds over which the statistics' counters have grown.
+    /// Seconds over which the statistics' counters have grown, under these settings.
     pub seconds: f64,
 }
 
@@ -97,7 +97,7 @@ pub(crate) const LEAST_TRAFFIC: u64 = 50;
 
 /// Works out the advice.
 pub fn advise(observed: &Observed<'_>) -> Advice {
-    let current = Parameters::of(observed);
+    let current = Parameters::of(observed.settings, observed.spec);
     let mut recommended = current.clone();
     let mut reasons = Vec::new();
     let mut changed = Vec::new();
@@ -135,8 +135,8 @@ impl Change {
 }
 
 impl Parameters {
-    fn of(observed: &Observed<'_>) -> Self {
-        let Observed { settings, spec, .. } = observed;
+    /// Those of a configuration.
+    pub fn of(settings: &Settings, spec: &SessionPoolSpec) -> Self {
         Self {
             pool_enabled: spec.pool_enabled,
             pool_strategy: settings.strategy.snake_case().to_owned(),

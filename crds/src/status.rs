@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::strategy::PoolStrategy;
+use crate::spec::strategy::{Isolation, PoolStrategy};
 
 /// Observed state of a SessionPool.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
@@ -167,7 +167,7 @@ pub struct ResetStatus {
     pub run: OperationStatus,
 }
 
-/// Advice on sizes and strategy.
+/// Advice, from what the proxies measured since the parameters in force came into force.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Recommendation {
@@ -177,11 +177,38 @@ pub struct Recommendation {
     pub pool_min_size: i32,
     /// The maximum that fits.
     pub pool_max_size: i32,
+    /// Whether pooling should be on, where that should change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_enabled: Option<bool>,
+    /// The isolation that fits, where that should change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+    /// The age in seconds that fits, where that should change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_recycle_seconds: Option<i32>,
+    /// The number of requests that fits, where that should change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_max_requests: Option<i32>,
     /// Why, in one word.
     pub reason: String,
     /// Why, in a sentence.
     pub message: String,
+    /// What the specification and the operator's defaults asked for then. When that changes, the advice is dropped.
+    #[serde(default)]
+    pub basis: RecommendationBasis,
     /// When it was worked out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_time: Option<Time>,
+}
+
+/// The parameters that a recommendation departs from.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecommendationBasis {
+    /// The strategy.
+    pub pool_strategy: PoolStrategy,
+    /// The minimum.
+    pub pool_min_size: i32,
+    /// The maximum.
+    pub pool_max_size: i32,
 }

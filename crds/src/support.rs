@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{Isolation, OptimizationMode, ProtocolVersion, SessionPoolSpec, Transport, UpstreamAuthType};
+use crate::{Isolation, ProtocolVersion, SessionPoolSpec, Transport, UpstreamAuthType};
 
 /// A field that is refused as it is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +19,7 @@ pub fn unsupported(spec: &SessionPoolSpec) -> Vec<Unsupported> {
     let upstream = &spec.upstream;
     let versions = [ProtocolVersion::Auto, ProtocolVersion::V2025_06_18, ProtocolVersion::V2025_11_25];
     let upstream_auth = upstream.auth.as_ref().map_or(UpstreamAuthType::None, |auth| auth.type_);
-    let optimization = &spec.optimization;
     let checks = [
-        (
-            optimization.mode != OptimizationMode::Off
-                || optimization.min_size.is_some()
-                || optimization.max_size.is_some(),
-            "spec.optimization",
-            "this version gives no advice: remove the field",
-        ),
         (
             spec.auth.is_some(),
             "spec.auth",

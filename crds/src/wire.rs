@@ -109,6 +109,45 @@ pub struct PoolStats {
     pub upstream: UpstreamState,
 }
 
+impl PoolStats {
+    /// The same with the counters as they have grown since `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            total_acquisitions: self.total_acquisitions.saturating_sub(before.total_acquisitions),
+            total_releases: self.total_releases.saturating_sub(before.total_releases),
+            total_timeouts: self.total_timeouts.saturating_sub(before.total_timeouts),
+            total_creates: self.total_creates.saturating_sub(before.total_creates),
+            total_destroys: self.total_destroys.saturating_sub(before.total_destroys),
+            connect_failures: self.connect_failures.saturating_sub(before.connect_failures),
+            total_wait_seconds: self.total_wait_seconds - before.total_wait_seconds,
+            total_calls: self.total_calls.saturating_sub(before.total_calls),
+            total_call_seconds: self.total_call_seconds - before.total_call_seconds,
+            total_call_seconds_squared: self.total_call_seconds_squared - before.total_call_seconds_squared,
+            total_refusals: self.total_refusals.saturating_sub(before.total_refusals),
+            total_pins: growth(&self.total_pins, &before.total_pins),
+            destroys_by_reason: growth(&self.destroys_by_reason, &before.destroys_by_reason),
+            recycle_deferrals: self.recycle_deferrals.saturating_sub(before.recycle_deferrals),
+            state_losses: self.state_losses.saturating_sub(before.state_losses),
+            repeats: self.repeats.saturating_sub(before.repeats),
+            drain_aborts: self.drain_aborts.saturating_sub(before.drain_aborts),
+            unattributed_requests: self.unattributed_requests.saturating_sub(before.unattributed_requests),
+            unattributed_notifications: self
+                .unattributed_notifications
+                .saturating_sub(before.unattributed_notifications),
+            ..self.clone()
+        }
+    }
+}
+
+fn growth(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let grown = now.iter().map(|(name, count)| {
+        let before = before.get(name).copied().unwrap_or_default();
+        (name.clone(), count.saturating_sub(before))
+    });
+    grown.filter(|(_, count)| *count > 0).collect()
+}
+
 /// One of the server's addresses.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

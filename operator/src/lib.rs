@@ -8,6 +8,7 @@
 //! [`memory`] is what is kept between two reconciles: [`totals`] of statistics, nudges, failures. Losing it does no harm.
 
 pub mod admin;
+pub mod advice;
 pub mod args;
 pub mod backoff;
 pub mod children;

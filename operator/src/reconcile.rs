@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crds::{SessionPool, SessionPoolStatus};
+use crds::{OptimizationMode, SessionPool, SessionPoolStatus};
 use jiff::Timestamp;
 use kube::{
     Client, Resource, ResourceExt,
@@ -11,7 +11,7 @@ use kube::{
 };
 
 use crate::{
-    backoff,
+    advice, backoff,
     children::{Applied, Children, Owner, Planned},
     conditions::{self, Kind, Reason, Verdict},
     events::{self, Notice},
@@ -134,7 +134,8 @@ async fn run(pool: &SessionPool, context: &Context) -> Result<Action, Error> {
         }
         Err(refusal) => (Err(refusal), apply::existing(&context.client, &owner).await?),
     };
-    let fleet = observe::observe(&context.watched.pods, &context.stats, &owner).await;
+    let advised = pool.spec.optimization.mode != OptimizationMode::Off;
+    let fleet = observe::observe(&context.watched.pods, &context.stats, &owner, advised).await;
     let nudged = match &outcome {
         Ok(resolved) => nudge_stale(resolved, &fleet, context).await,
         Err(_) => false,
@@ -266,8 +267,12 @@ async fn tell(
         (sample, notes.strain.observe(findings.fleet, findings.now))
     });
     let report = report::report(&findings);
-    let before = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let notices = events::between(before, &report.verdicts);
+    let conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let mut notices = events::between(conditions, &report.verdicts);
+    if let Ok(resolved) = findings.outcome {
+        let mode = pool.spec.optimization.mode;
+        notices.extend(advice::notice(mode, &resolved.asked, before, &report.status));
+    }
     context.describe(pool, &report.status);
     if pool.status.as_ref() != Some(&report.status) {
         report::write(&context.client, owner, &report.status).await.map_err(Error::Report)?;

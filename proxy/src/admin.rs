@@ -1,6 +1,6 @@
 //! The admin port: health, metrics, statistics. Read only.
 
-mod report;
+pub mod report;
 
 use std::sync::Arc;
 

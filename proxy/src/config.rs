@@ -7,7 +7,7 @@ use std::{
 };
 
 use crds::{
-    Isolation, PoolStrategy, SessionPool, StickySource,
+    Isolation, OptimizationMode, PoolStrategy, SessionPool, StickySource,
     defaults::{DefaultsError, PoolDefaults},
     manifest::{self, ManifestError},
     names,
@@ -131,6 +131,10 @@ impl Config {
         let settings = Settings::resolve(&pool.spec, defaults)
             .map_err(|source| ConfigError::Settings { path: path.into(), source })?;
         let value = |field, message: String| ConfigError::Value { path: path.into(), field, message };
+        if pool.spec.optimization.mode == OptimizationMode::Auto {
+            let message = "without the operator nobody applies advice: use Recommend, and see /pool/optimize";
+            return Err(value("spec.optimization.mode", message.to_owned()));
+        }
 
         let annotation =
             |name: &str| pool.metadata.annotations.as_ref().and_then(|all| all.get(name)).cloned();

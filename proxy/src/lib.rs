@@ -16,6 +16,7 @@ pub mod config;
 pub mod downstream;
 pub mod gateway;
 pub mod mcp;
+pub mod measured;
 pub mod memory;
 pub mod metrics;
 pub mod operations;

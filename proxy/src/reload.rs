@@ -8,8 +8,10 @@ use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    admin::report,
     config::Config,
     gateway::Gateway,
+    measured::Measured,
     operations::{Asked, Operations},
 };
 
@@ -22,6 +24,8 @@ pub struct Reload {
     gateway: Arc<Gateway>,
     error: ArcSwapOption<String>,
     operations: Mutex<Operations>,
+    /// What was counted under the parameters in force.
+    pub measured: Measured,
     /// Asks for a look at once.
     pub now: Notify,
 }
@@ -32,7 +36,7 @@ impl Reload {
         let mut operations = Operations::default();
         gateway.operate(&operations.begin(asked(&gateway.config.load())));
         let (error, operations) = (ArcSwapOption::empty(), Mutex::new(operations));
-        Self { path, gateway, error, operations, now: Notify::new() }
+        Self { path, gateway, error, operations, measured: Measured::default(), now: Notify::new() }
     }
 
     /// Why the file's present content is not in force.
@@ -66,6 +70,8 @@ impl Reload {
                 config.is_many &= self.gateway.peers.is_none();
                 self.error.store(None);
                 tracing::info!(revision = config.revision.as_deref(), "configuration in force");
+                let counters = || report::counters(&self.gateway);
+                self.measured.change(&self.gateway.config.load(), &config, counters);
                 let operations = self.operations.lock().next(asked(&config));
                 self.gateway.take_over(config);
                 self.gateway.operate(&operations);

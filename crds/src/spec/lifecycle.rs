@@ -39,15 +39,17 @@ fn timeout() -> i32 {
 #[x_kube(validation = Rule::new("!has(self.minSize) || !has(self.maxSize) || self.minSize <= self.maxSize").message("optimization.minSize must not be greater than optimization.maxSize").field_path(".minSize"))]
 #[serde(rename_all = "camelCase")]
 pub struct Optimization {
-    /// Off gives none, Recommend shows it in status.recommendation, Auto applies it through status.effective.
-    /// Default: "Off", which YAML needs in quotes. Example: Recommend.
+    /// Off gives none, Recommend shows it in status.recommendation, Auto applies sizes and strategy of it through
+    /// status.effective. What is advised on anything else, and a strategy other than Sticky for a pool that is Sticky or
+    /// None, is left to people. Default: "Off", which YAML needs in quotes. Example: Recommend.
     #[serde(default)]
     pub mode: OptimizationMode,
     /// The least poolMinSize that advice may come to. Default: 0. Example: 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
     pub min_size: Option<i32>,
-    /// The greatest poolMaxSize that advice may come to. Default: no limit. Example: 50.
+    /// The greatest poolMaxSize that advice may come to. Default: with Auto four times poolMaxSize, else no limit.
+    /// Example: 50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub max_size: Option<i32>,

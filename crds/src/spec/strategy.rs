@@ -20,6 +20,14 @@ pub enum PoolStrategy {
 }
 
 impl PoolStrategy {
+    const ALL: [Self; 5] =
+        [Self::RoundRobin, Self::LeastConnections, Self::Sticky, Self::Weighted, Self::None];
+
+    /// The strategy of a spelling in REST and metrics.
+    pub fn of_snake_case(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|strategy| strategy.snake_case() == text)
+    }
+
     /// The spelling of REST and metrics.
     pub fn snake_case(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use super::*;
 use crate::schema;
 
 /// Leaves that do what they say.
-const IMPLEMENTED: [&str; 55] = [
+const IMPLEMENTED: [&str; 58] = [
     "guard.maxUnavailable",
     "guard.networkPolicy",
     "poolEnabled",
@@ -59,6 +59,9 @@ const IMPLEMENTED: [&str; 55] = [
     "drain.timeoutSeconds",
     "resetToken",
     "replicas",
+    "optimization.mode",
+    "optimization.minSize",
+    "optimization.maxSize",
     // This is taken with some values only; see REFUSED.
     "upstream.protocolVersion",
 ];
@@ -66,9 +69,6 @@ const IMPLEMENTED: [&str; 55] = [
 /// Leaves that are refused, each with a value that shows it.
 fn refused() -> Vec<(&'static str, Value)> {
     vec![
-        ("optimization.mode", json!({"optimization": {"mode": "Auto"}})),
-        ("optimization.minSize", json!({"optimization": {"minSize": 1}})),
-        ("optimization.maxSize", json!({"optimization": {"maxSize": 1}})),
         ("auth.tokenSecretRef", json!({"auth": {"tokenSecretRef": {"name": "a", "key": "b"}}})),
         (
             "auth.jwt.issuer",

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crds::{names, wire::PoolStats};
+use crds::{names, optimize::Advice, wire::PoolStats};
 use futures::{StreamExt, stream};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, body::Bytes};
@@ -12,6 +12,7 @@ use hyper_util::{
 };
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{ResourceExt, runtime::reflector::Store};
+use serde::de::DeserializeOwned;
 
 use crate::children::Owner;
 
@@ -36,9 +37,9 @@ impl StatsClient {
         Self(legacy::Client::builder(TokioExecutor::new()).build(connector))
     }
 
-    async fn get(&self, ip: &str) -> Result<PoolStats, String> {
+    async fn get<T: DeserializeOwned>(&self, ip: &str, path: &str) -> Result<T, String> {
         let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-        let uri = format!("http://{host}:{}/pool/stats", names::ADMIN_PORT);
+        let uri = format!("http://{host}:{}{path}", names::ADMIN_PORT);
         let request = Request::get(&uri).body(Empty::new()).map_err(|error| error.to_string())?;
         let exchange = async {
             let response = self.0.request(request).await.map_err(|error| describe(&error))?;
@@ -51,7 +52,7 @@ impl StatsClient {
                 .await
                 .map_err(|error| error.to_string())?;
             serde_json::from_slice(&body.to_bytes())
-                .map_err(|error| format!("answered no statistics: {error}"))
+                .map_err(|error| format!("answered something else: {error}"))
         };
         match tokio::time::timeout(STATS_TIMEOUT, exchange).await {
             Ok(answer) => answer,
@@ -145,6 +146,8 @@ pub struct PodReport {
     pub trouble: Option<Trouble>,
     /// What its proxy says; nothing when it does not run.
     pub stats: Option<Result<PoolStats, String>>,
+    /// What its proxy advises; nothing when it was not asked.
+    pub advice: Option<Advice>,
 }
 
 impl PodReport {
@@ -172,12 +175,13 @@ impl PodReport {
             starting: false,
             trouble: None,
             stats: Some(Ok(stats)),
+            advice: None,
         }
     }
 }
 
-/// Asks each running proxy of a pool for its statistics, all at once.
-pub async fn observe(pods: &Store<Pod>, stats: &StatsClient, owner: &Owner) -> Fleet {
+/// Asks each running proxy of a pool for its statistics, and for advice if that is wanted, all at once.
+pub async fn observe(pods: &Store<Pod>, stats: &StatsClient, owner: &Owner, advice: bool) -> Fleet {
     // Before the first list is there nothing can be told. It fails only when the watch has ended, with the operator.
     let _ = pods.wait_until_ready().await;
     let selector = names::selector_labels(&owner.name);
@@ -190,7 +194,10 @@ pub async fn observe(pods: &Store<Pod>, stats: &StatsClient, owner: &Owner) -> F
             let mut report = report(&pod);
             let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref());
             if let Some(ip) = ip.filter(|_| report.running) {
-                report.stats = Some(stats.get(ip).await);
+                report.stats = Some(stats.get(ip, "/pool/stats").await);
+                if advice && report.answered().is_some() {
+                    report.advice = stats.get(ip, "/pool/optimize").await.ok();
+                }
             }
             report
         })
@@ -218,6 +225,7 @@ fn report(pod: &Pod) -> PodReport {
         starting: !running && condition(pod, "PodScheduled") == Some("True"),
         trouble: trouble(pod),
         stats: None,
+        advice: None,
     }
 }
 

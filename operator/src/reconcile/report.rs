@@ -11,6 +11,7 @@ use kube::{
 use serde::Serialize;
 
 use crate::{
+    advice::{self, Situation},
     children::{Owner, deployment::selector_string},
     conditions::{Kind, Reason, Verdict, find, follow},
     reconcile::{
@@ -82,11 +83,25 @@ pub fn report(findings: &Findings) -> Report {
         stats: stats(findings, before.stats.as_ref()),
         drain: lifecycle.drain.clone(),
         reset: lifecycle.reset.clone(),
-        ..before
+        recommendation: outcome.map_or(before.recommendation.clone(), |resolved| {
+            let situation = Situation {
+                mode: pool.spec.optimization.mode,
+                asked: &resolved.asked,
+                in_force: &resolved.effective,
+                before: before.recommendation.as_ref(),
+            };
+            advice::recommend(situation, fleet.pods.iter().filter_map(|pod| pod.advice.as_ref()), now)
+        }),
     };
+    let taken = outcome.is_ok_and(|resolved| {
+        advice::in_force(&pool.spec, &resolved.asked, status.recommendation.as_ref()) == resolved.effective
+    });
     let holds = |kind| find(&verdicts, kind).is_some_and(|verdict| verdict.holds);
-    let settled =
-        !lifecycle.is_moving() && holds(Kind::Ready) && !holds(Kind::Progressing) && !holds(Kind::Degraded);
+    let settled = taken
+        && !lifecycle.is_moving()
+        && holds(Kind::Ready)
+        && !holds(Kind::Progressing)
+        && !holds(Kind::Degraded);
     Report { status, verdicts, settled }
 }
 

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{LocalObjectReference, ResourceRequirements};
 use serde_json::Value;
 
 use crate::{
+    advice,
     children::{
         Owner,
         config_map::{self, Rendering},
@@ -34,6 +35,8 @@ pub struct ResolvedPool {
     pub rendering: Rendering,
     /// The settings in force, for the status.
     pub effective: EffectiveSettings,
+    /// The settings that the specification and the operator's defaults ask for.
+    pub asked: EffectiveSettings,
     /// The MCP server that runs in the proxies' pods.
     pub server: Option<UpstreamTemplate>,
     /// The proxies' pods.
@@ -108,11 +111,14 @@ pub fn resolve(
         Owner::of(pool).ok_or_else(|| Refusal::new(Reason::InvalidSpec, "the object has no uid yet"))?;
     supported(spec)?;
     Settings::resolve(spec, &defaults.pool).map_err(|error| invalid(&error))?;
-    let effective = EffectiveSettings::of(spec, &defaults.pool);
+    let asked = EffectiveSettings::of(spec, &defaults.pool);
+    let recommendation = pool.status.as_ref().and_then(|status| status.recommendation.as_ref());
+    let effective = advice::in_force(spec, &asked, recommendation);
     let dial = dial(&owner, &spec.upstream, references);
     let rendered = SessionPoolSpec {
         upstream: dial.upstream,
         reset_token: lifecycle.token.clone(),
+        optimization: advice::bounds(&spec.optimization, &asked),
         ..filled(spec, &effective)
     };
     let rendering = config_map::render(&owner, &rendered, dial.service_url.as_deref(), lifecycle.deadline)
@@ -120,6 +126,7 @@ pub fn resolve(
     Ok(ResolvedPool {
         rendering,
         effective,
+        asked,
         server: spec.upstream.template.clone(),
         fleet: FleetSpec {
             replicas: spec.replicas,

@@ -29,7 +29,6 @@ pub(super) fn stats(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -
     let count = |number: usize| number as u64;
     let metadata = &config.pool.metadata;
     let name = metadata.name.as_deref().unwrap_or_default();
-    let counters = &now.counters;
     PoolStats {
         pool_id: metadata.uid.clone().unwrap_or_else(|| format!("pool-{name}")),
         server_id: config.server_id.clone(),
@@ -41,34 +40,15 @@ pub(super) fn stats(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -
         unhealthy_sessions: count(now.unhealthy),
         min_size: count(limits.min),
         max_size: count(limits.max),
-        total_acquisitions: counters.acquisitions,
-        total_releases: counters.releases,
-        total_timeouts: counters.timeouts,
-        total_creates: counters.creates,
-        total_destroys: counters.destroys,
         active_leases: count(now.leases),
         waiting: count(now.waiting),
         initializing: count(now.initializing),
         direct_sessions: count(now.direct),
         client_sessions: count(gateway.clients.len()),
-        connect_failures: counters.connect_failures,
         max_wait_seconds: now.longest_wait.as_secs_f64(),
-        total_wait_seconds: counters.wait.sum,
-        total_calls: counters.call.count,
-        total_call_seconds: counters.call.sum,
-        total_call_seconds_squared: counters.call_squared,
-        total_refusals: counters.refusals,
         needs_check: count(now.needs_check),
         pinned: by_name(PinReason::ALL.map(PinReason::as_str), now.pinned.map(count)),
-        total_pins: by_name(PinReason::ALL.map(PinReason::as_str), counters.pins),
-        destroys_by_reason: by_name(CloseReason::ALL.map(CloseReason::as_str), counters.closed),
         bound_keys: count(now.bound_keys),
-        recycle_deferrals: counters.deferrals,
-        state_losses: gateway.requests.state_losses(),
-        repeats: gateway.requests.repeats(),
-        drain_aborts: gateway.requests.drain_aborts(),
-        unattributed_requests: gateway.requests.unattributed_requests(),
-        unattributed_notifications: gateway.requests.unattributed_notifications(),
         epoch: now.epoch,
         reset_token: reload.reset_token(),
         outdated_sessions: count(now.outdated),
@@ -85,6 +65,38 @@ pub(super) fn stats(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -
         config_revision: config.revision.clone(),
         config_error: reload.error(),
         upstream: UpstreamState { reachable, message: error.map(|error| error.to_string()) },
+        ..counted(gateway, &now)
+    }
+}
+
+/// What only grows; all else is zero.
+pub fn counters(gateway: &Gateway) -> PoolStats {
+    counted(gateway, &gateway.pool.snapshot())
+}
+
+fn counted(gateway: &Gateway, now: &Snapshot) -> PoolStats {
+    let (counters, requests) = (&now.counters, &gateway.requests);
+    PoolStats {
+        total_acquisitions: counters.acquisitions,
+        total_releases: counters.releases,
+        total_timeouts: counters.timeouts,
+        total_creates: counters.creates,
+        total_destroys: counters.destroys,
+        connect_failures: counters.connect_failures,
+        total_wait_seconds: counters.wait.sum,
+        total_calls: counters.call.count,
+        total_call_seconds: counters.call.sum,
+        total_call_seconds_squared: counters.call_squared,
+        total_refusals: counters.refusals,
+        total_pins: by_name(PinReason::ALL.map(PinReason::as_str), counters.pins),
+        destroys_by_reason: by_name(CloseReason::ALL.map(CloseReason::as_str), counters.closed),
+        recycle_deferrals: counters.deferrals,
+        state_losses: requests.state_losses(),
+        repeats: requests.repeats(),
+        drain_aborts: requests.drain_aborts(),
+        unattributed_requests: requests.unattributed_requests(),
+        unattributed_notifications: requests.unattributed_notifications(),
+        ..PoolStats::default()
     }
 }
 
@@ -122,16 +134,18 @@ fn endpoint(gateway: &Gateway, id: EndpointId, info: &EndpointInfo) -> EndpointS
     }
 }
 
-/// What should be changed, from what was measured since the process was ready.
+/// What should be changed, from what was measured since the parameters are in force.
 pub(super) fn advice(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -> Advice {
     let config = gateway.config.load();
     let (stats, sessions) = (stats(gateway, readiness, reload), sessions(gateway));
+    let since_ready = || (stats.clone(), readiness.ready_for().as_secs_f64());
+    let (stats, seconds) = reload.measured.of(&stats).unwrap_or_else(since_ready);
     optimize::advise(&Observed {
         settings: &config.settings,
         spec: &config.pool.spec,
         stats: &stats,
         sessions: &sessions,
-        seconds: readiness.ready_for().as_secs_f64(),
+        seconds,
     })
 }
 

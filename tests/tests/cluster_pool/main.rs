@@ -1,5 +1,6 @@
 //! Pools whose pods run: the operator's image, the proxy's image and a real MCP server on a real node.
 
+mod advice;
 mod field;
 mod mcp;
 mod rollout;

@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use serde_json::{Value, json};
 use tests::eventually;
 use tests::mcp_client::{Session, tool_call};
-use tests::proxy::Proxy;
+use tests::proxy::{Proxy, manifest};
 use tests::scripted::{Behaviour, Scripted};
 
 use crate::in_front;
@@ -125,5 +125,27 @@ async fn growing_memory_is_told() -> Result<()> {
     })
     .await?;
     drop(unread);
+    Ok(())
+}
+
+/// What happened under other parameters says nothing about those in force.
+#[tokio::test]
+async fn a_change_begins_anew() -> Result<()> {
+    let (server, proxy) = in_front(json!({"poolMaxRequests": 1})).await?;
+    let client = Session::open(proxy.mcp).await?;
+    echoes(&client, 60).await?;
+    advises(&proxy, "sessions_not_reused", "pool_max_requests", &json!(100)).await?;
+    proxy.write_config(&manifest(&server.url(), &json!({"poolMaxRequests": 100})).to_string())?;
+    proxy.signal("HUP")?;
+    eventually(PATIENCE, "advice on the new parameters", async || {
+        let advice = advice(&proxy).await?;
+        ensure!(advice["current"]["pool_max_requests"] == 100, "{advice:#}");
+        ensure!(advice["reasons"][0]["code"] == "too_little_traffic", "{advice:#}");
+        Ok(())
+    })
+    .await?;
+    echoes(&client, 60).await?;
+    let advice = advice(&proxy).await?;
+    ensure!(advice["recommended"] == advice["current"], "{advice:#}");
     Ok(())
 }

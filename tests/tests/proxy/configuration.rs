@@ -40,6 +40,7 @@ async fn bad_files_are_refused_with_the_field() -> Result<()> {
         (json!({"poolMaxPerPrincipal": 2}), &["spec.poolMaxPerPrincipal", "Shared"]),
         (json!({"auth": {"tokenSecretRef": {"name": "a", "key": "b"}}}), &["spec.auth"]),
         (json!({"tlsSecretName": "a"}), &["spec.tlsSecretName"]),
+        (json!({"optimization": {"mode": "Auto"}}), &["spec.optimization.mode", "Recommend"]),
         (json!({"upstream": {}}), &["spec.upstream"]),
         (json!({"upstream": {"url": "ftp://x/"}}), &["spec.upstream.url"]),
         (json!({"upstream": {"url": URL, "transport": "SSE"}}), &["spec.upstream.transport"]),

@@ -159,7 +159,15 @@ pub fn notice(
             if known.is_none_or(|known| !says_the_same(known, advice))
                 && !changes_nothing(advice, in_force) =>
         {
-            tell("AdviceGiven", advice.message.clone())
+            let advised = EffectiveSettings {
+                pool_strategy: advice.pool_strategy,
+                pool_min_size: advice.pool_min_size,
+                pool_max_size: advice.pool_max_size,
+                ..in_force.clone()
+            };
+            let changes = changes(in_force, &advised);
+            let colon = if changes.is_empty() { "" } else { ": " };
+            tell("AdviceGiven", format!("{changes}{colon}{}", advice.message))
         }
         _ => None,
     }

@@ -159,6 +159,9 @@ fn people_are_told_once() {
     );
     assert_eq!(notice(OptimizationMode::Auto, &asked, Some(&after), &after), None);
     let told = notice(OptimizationMode::Recommend, &asked, None, &before).unwrap();
-    assert_eq!((told.reason, told.note.as_str()), ("AdviceGiven", "because of time_outs"));
+    assert_eq!(
+        (told.reason, told.note.as_str()),
+        ("AdviceGiven", "poolMaxSize 10 -> 15: because of time_outs")
+    );
     assert_eq!(notice(OptimizationMode::Recommend, &asked, Some(&before), &before), None);
 }

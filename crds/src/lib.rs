@@ -34,7 +34,7 @@ pub use self::{
         strategy::{Isolation, PoolStrategy},
         upstream::{
             Endpoint, ProtocolVersion, ServiceRef, Transport, Upstream, UpstreamAuth, UpstreamAuthType,
-            UpstreamTemplate, UpstreamTls,
+            UpstreamSidecar, UpstreamTemplate, UpstreamTls,
         },
     },
     status::{

@@ -19,6 +19,10 @@ pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 /// Label: who looks after it.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// Label of every pod with a proxy: the pool that it belongs to.
+pub const POOL_LABEL: &str = "mcpgateway.io/pool";
+/// Label or annotation of a pod that is to get a proxy: the pool that this belongs to.
+pub const INJECT: &str = "mcpgateway.io/inject";
 /// Label of the Service through which Prometheus finds the proxies.
 pub const SCRAPE_LABEL: &str = "mcpgateway.io/scrape";
 /// Value of [`NAME_LABEL`] on a pool's objects.
@@ -40,6 +44,10 @@ pub const MANY: &str = "mcpgateway.io/many";
 
 /// Name of the proxy's container.
 pub const PROXY_CONTAINER: &str = "proxy";
+/// Name of a proxy's container in a pod of somebody else's making.
+pub const INJECTED_CONTAINER: &str = "sessionpool-proxy";
+/// The port for clients of such a proxy: its server may have the usual one.
+pub const INJECTED_PORT: u16 = 18080;
 /// Name of the MCP server's container.
 pub const SERVER_CONTAINER: &str = "mcp-server";
 /// Key of the configuration in its `ConfigMap`, and its file name.
@@ -99,7 +107,7 @@ pub fn session_key_secret(pool: &str) -> String {
 
 /// The labels that select a pool's pods. They never change.
 pub fn selector_labels(pool: &str) -> BTreeMap<String, String> {
-    pairs(&[(NAME_LABEL, PROXY_NAME), (INSTANCE_LABEL, pool)])
+    pairs(&[(POOL_LABEL, pool)])
 }
 
 /// All labels of a pool's objects.
@@ -107,6 +115,7 @@ pub fn labels(pool: &str) -> BTreeMap<String, String> {
     pairs(&[
         (NAME_LABEL, PROXY_NAME),
         (INSTANCE_LABEL, pool),
+        (POOL_LABEL, pool),
         (COMPONENT_LABEL, "proxy"),
         (MANAGED_BY_LABEL, "sessionpool-operator"),
     ])

@@ -21,6 +21,12 @@ pub fn unsupported(spec: &SessionPoolSpec) -> Vec<Unsupported> {
     let upstream_auth = upstream.auth.as_ref().map_or(UpstreamAuthType::None, |auth| auth.type_);
     let checks = [
         (
+            upstream.sidecar.is_some()
+                && (spec.proxy.pod_template.is_some() || !spec.proxy.image_pull_secrets.is_empty()),
+            "spec.proxy",
+            "with upstream.sidecar the pods are yours: set imagePullSecrets and all else in their own template",
+        ),
+        (
             spec.auth.is_some(),
             "spec.auth",
             "this version does not authenticate clients: remove the field and let only trusted clients reach the Service",

@@ -35,10 +35,10 @@ pub enum Applied {}
 pub struct Children<State> {
     /// The proxies' configuration.
     pub config_map: ConfigMap,
-    /// The proxies.
-    pub deployment: Deployment,
-    /// What clients connect to.
-    pub service: Service,
+    /// The proxies; none where they run in pods of somebody else's making.
+    pub deployment: Option<Deployment>,
+    /// What clients connect to; none where that is somebody else's, too.
+    pub service: Option<Service>,
     /// What proxies, Prometheus and the operator connect to.
     pub peers: Service,
     /// What limits evictions; none where that would not help.

@@ -45,6 +45,8 @@ pub enum Reason {
     ProxiesNotReady,
     /// Ready: `spec.replicas` is 0.
     ScaledToZero,
+    /// Ready: no pod of somebody else's making carries a proxy of the pool.
+    NoInjectedPods,
     /// Ready, Resolved: an object of a child's name belongs to somebody else.
     NameConflict,
     /// Ready, Resolved: the object contradicts itself once the operator's defaults are in.
@@ -105,6 +107,7 @@ impl Reason {
             Self::PoolingDisabled => "PoolingDisabled",
             Self::ProxiesNotReady => "ProxiesNotReady",
             Self::ScaledToZero => "ScaledToZero",
+            Self::NoInjectedPods => "NoInjectedPods",
             Self::NameConflict => "NameConflict",
             Self::InvalidSpec => "InvalidSpec",
             Self::NotSupported => "NotSupported",

@@ -151,7 +151,7 @@ fn proxies(
     namespace: Option<&str>,
     pods: Writer<Pod>,
 ) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + use<> {
-    let config = watcher::Config::default().labels(&format!("{}={}", names::NAME_LABEL, names::PROXY_NAME));
+    let config = watcher::Config::default().labels(names::POOL_LABEL);
     watcher::watcher(api::<Pod>(client, namespace), config)
         .default_backoff()
         .modify(|pod| {
@@ -208,7 +208,7 @@ fn is_missing(error: &kube::Error) -> bool {
 
 /// The pool that a pod belongs to.
 fn owner_of(pod: &Pod) -> Option<ObjectRef<Pool>> {
-    let pool = pod.labels().get(names::INSTANCE_LABEL)?;
+    let pool = pod.labels().get(names::POOL_LABEL)?;
     Some(ObjectRef::new(pool).within(&pod.namespace()?))
 }
 

@@ -130,7 +130,7 @@ async fn run(pool: &SessionPool, context: &Context) -> Result<Action, Error> {
         Ok((resolved, applied)) => {
             let passed = Some(resolved.rendering.revision.clone());
             context.memory.with(&id(pool), &owner.uid, |notes| notes.passed = passed);
-            (Ok(resolved), Some(applied.deployment))
+            (Ok(resolved), applied.deployment)
         }
         Err(refusal) => (Err(refusal), apply::existing(&context.client, &owner).await?),
     };

@@ -156,7 +156,7 @@ impl Config {
         }
         if endpoints.is_empty() && fallback.is_none() {
             let message =
-                "set url or endpoints: serviceRef and template are for the operator, which turns them \
+                "set url or endpoints: serviceRef, template and sidecar are for the operator, which turns them \
                            into addresses"
                     .to_owned();
             return Err(value("spec.upstream", message));

@@ -168,7 +168,7 @@ fn the_chart_holds_the_definition_and_the_rights() -> Result<()> {
             pairs.push((format!("operator/{folder}/{name}"), format!("{files}/{folder}/{name}")));
         }
     }
-    ensure!(pairs.len() == 8, "{pairs:?}");
+    ensure!(pairs.len() == 10, "{pairs:?}");
     for (original, copy) in pairs {
         ensure!(text(&copy)? == text(&original)?, "{copy} is not {original}: run `make crds`");
     }
@@ -226,6 +226,30 @@ async fn what_the_chart_renders_is_the_definition_and_the_rights() -> Result<()>
     let without = rendered(&["--set", "permissions.roles=false,permissions.operate=false"]).await?;
     ensure!(of_kind(&without, "ClusterRole")?.len() == 1);
     ensure!(of_kind(&without, "ValidatingAdmissionPolicy")?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn pods_get_proxies_where_the_cluster_can_give_them() -> Result<()> {
+    let policy = "MutatingAdmissionPolicy";
+    ensure!(of_kind(&rendered(&[]).await?, policy)?.is_empty(), "an old cluster does not know the kind");
+    let refused = rendered(&["--set", "injection=Enabled"]).await.err().context("it was taken")?;
+    ensure!(format!("{refused:#}").contains("set it to Auto or Disabled"), "{refused:#}");
+    let able = ["--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"];
+    let disabled = rendered(&[&able[..], &["--set", "injection=Disabled"]].concat()).await?;
+    ensure!(of_kind(&disabled, policy)?.is_empty() && !disabled.contains("-injected"));
+
+    let values = "proxyImage.repository=registry/proxy,proxyImage.tag=v9,watchNamespaces={a}";
+    let manifests = rendered(&[&able[..], &["--set", values]].concat()).await?;
+    let policies = of_kind(&manifests, policy)?;
+    ensure!(policies.len() == 1, "{policies:#?}");
+    let text = policies[0].to_string();
+    ensure!(text.contains("'registry/proxy:v9'") && !text.contains("image-of-the-chart"), "{text}");
+    let bindings = of_kind(&manifests, "MutatingAdmissionPolicyBinding")?;
+    let spec = &bindings.first().context("no binding")?["spec"];
+    ensure!(spec["policyName"] == policies[0]["metadata"]["name"], "{spec:#}");
+    let only = &spec["matchResources"]["namespaceSelector"]["matchExpressions"][0];
+    ensure!(only["values"] == serde_json::json!(["a"]), "{spec:#}");
     Ok(())
 }
 

@@ -22,3 +22,24 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
+
+{{/* Whether pods that ask for a proxy get one. */}}
+{{- define "sessionpool.injects" -}}
+{{- $served := .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" }}
+{{- if and (eq .Values.injection "Enabled") (not $served) }}
+{{- fail "injection is Enabled, and this cluster does not serve MutatingAdmissionPolicy of admissionregistration.k8s.io/v1 (Kubernetes 1.36 and later do): set it to Auto or Disabled" }}
+{{- end }}
+{{- and $served (ne .Values.injection "Disabled") }}
+{{- end }}
+
+{{/* Pods of namespaces that the operator does not look after are nobody's business here. */}}
+{{- define "sessionpool.injectedNamespaces" -}}
+{{- with .Values.watchNamespaces }}
+matchResources:
+  namespaceSelector:
+    matchExpressions:
+      - key: kubernetes.io/metadata.name
+        operator: In
+        values: {{- toYaml . | nindent 10 }}
+{{- end }}
+{{- end }}

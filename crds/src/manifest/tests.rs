@@ -181,10 +181,13 @@ fn rules_say_what_to_do() {
     let template = json!({"url": null, "template": {"image": "a"}});
     let cases = [
         (json!({"poolMinSize": 3, "poolMaxSize": 2}), "poolMinSize must not be greater than poolMaxSize"),
-        (json!({"upstream": {"url": null}}), "exactly one of url, endpoints, serviceRef and template"),
+        (
+            json!({"upstream": {"url": null}}),
+            "exactly one of url, endpoints, serviceRef, template and sidecar",
+        ),
         (
             json!({"upstream": {"template": {"image": "a"}}}),
-            "exactly one of url, endpoints, serviceRef and template",
+            "exactly one of url, endpoints, serviceRef, template and sidecar",
         ),
         (json!({"upstream": {"url": "ftp://a"}}), "absolute http or https URL"),
         (json!({"upstream": {"url": "mcp.example.com"}}), "absolute http or https URL"),
@@ -218,7 +221,7 @@ fn rules_say_what_to_do() {
     }
     let mut port = template;
     merge(&mut port, &json!({"template": {"port": 9090}}));
-    assert!(complaint(&with(&json!({"upstream": port}))).contains("must not be 8080 or 9090"));
+    assert!(complaint(&with(&json!({"upstream": port}))).contains("must not be 8080, 9090 or 9091"));
     let named = with(&json!({})).replace("\"a\"", "\"9lives\"");
     assert!(complaint(&named).contains("must start with a letter"));
 }

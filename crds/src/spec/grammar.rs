@@ -11,6 +11,9 @@ pub(super) const SERVICE_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 /// The name of most other objects.
 pub(super) const OBJECT_NAME: &str = "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$";
 
+/// The name of a container's port.
+pub(super) const PORT_NAME: &str = "^[a-z]([-a-z0-9]*[a-z0-9])?$";
+
 /// A container image.
 pub(super) const IMAGE: &str = "^[!-~]+$";
 

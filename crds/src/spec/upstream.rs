@@ -3,6 +3,7 @@
 mod address;
 mod credentials;
 mod protocol;
+mod sidecar;
 mod template;
 
 use std::collections::BTreeMap;
@@ -14,13 +15,14 @@ pub use self::{
     address::{Endpoint, ServiceRef},
     credentials::{UpstreamAuth, UpstreamAuthType, UpstreamTls},
     protocol::{ProtocolVersion, Transport},
+    sidecar::UpstreamSidecar,
     template::UpstreamTemplate,
 };
 use super::grammar::URL_RULE;
 
-/// The MCP server: exactly one of url, endpoints, serviceRef and template.
+/// The MCP server: exactly one of url, endpoints, serviceRef, template and sidecar.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[x_kube(validation = Rule::new("[has(self.url), has(self.endpoints), has(self.serviceRef), has(self.template)].filter(x, x).size() == 1").message("upstream needs exactly one of url, endpoints, serviceRef and template"))]
+#[x_kube(validation = Rule::new("[has(self.url), has(self.endpoints), has(self.serviceRef), has(self.template), has(self.sidecar)].filter(x, x).size() == 1").message("upstream needs exactly one of url, endpoints, serviceRef, template and sidecar"))]
 #[x_kube(validation = Rule::new("self.transport != 'Stdio' || has(self.template)").message("upstream.transport Stdio needs upstream.template: the proxy starts the server's process in its pod").field_path(".transport"))]
 #[x_kube(validation = Rule::new("!has(self.headers) || !has(self.auth) || self.auth.type == 'None' || self.headers.all(h, h.lowerAscii() != 'authorization')").message("upstream.headers must not set Authorization when upstream.auth.type is Static or Passthrough: remove one of the two").field_path(".headers"))]
 #[serde(rename_all = "camelCase")]
@@ -55,6 +57,10 @@ pub struct Upstream {
     /// A server that the operator runs in the proxies' pods. Default: none. Example: {image: "example/server:1", port: 3001}.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<UpstreamTemplate>,
+
+    /// A server in pods of somebody else's making, each of which gets a proxy. Default: none. Example: {port: 3001}.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sidecar: Option<UpstreamSidecar>,
 
     /// How the pool proves itself to the server. Default: not at all. Example: {type: Passthrough}.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@ use super::*;
 use crate::schema;
 
 /// Leaves that do what they say.
-const IMPLEMENTED: [&str; 58] = [
+const IMPLEMENTED: [&str; 61] = [
     "guard.maxUnavailable",
     "guard.networkPolicy",
     "poolEnabled",
@@ -39,6 +39,9 @@ const IMPLEMENTED: [&str; 58] = [
     "upstream.template.port",
     "upstream.template.path",
     "upstream.template.resources",
+    "upstream.sidecar.port",
+    "upstream.sidecar.portName",
+    "upstream.sidecar.path",
     "terminationGracePeriodSeconds",
     "proxy.image",
     "proxy.imagePullSecrets",

@@ -29,12 +29,14 @@ pub fn policy(pool: &ResolvedPool) -> Option<NetworkPolicy> {
     let operator = pool.operator_namespace.as_deref().map(|name| namespaces(NAMESPACE_NAME, name));
     let peers = vec![own.clone()];
     let admin = [Some(own), Some(scraping), operator].into_iter().flatten().collect();
-    let port = |name: &str| {
-        Some(vec![NetworkPolicyPort {
-            port: Some(IntOrString::String(name.to_owned())),
-            protocol: Some("TCP".to_owned()),
-            end_port: None,
-        }])
+    let named = |name: &str| IntOrString::String(name.to_owned());
+    // Two containers of a pod of somebody else's making may have ports of one name.
+    let clients = match pool.sidecar {
+        Some(_) => IntOrString::Int(names::INJECTED_PORT.into()),
+        None => named(names::MCP_PORT_NAME),
+    };
+    let port = |port: IntOrString| {
+        Some(vec![NetworkPolicyPort { port: Some(port), protocol: Some("TCP".to_owned()), end_port: None }])
     };
     Some(NetworkPolicy {
         metadata: owner.child(names::network_policy(&owner.name)),
@@ -42,9 +44,9 @@ pub fn policy(pool: &ResolvedPool) -> Option<NetworkPolicy> {
             pod_selector: Some(selector(names::selector_labels(&owner.name))),
             policy_types: Some(vec!["Ingress".to_owned()]),
             ingress: Some(vec![
-                NetworkPolicyIngressRule { from: None, ports: port(names::MCP_PORT_NAME) },
-                NetworkPolicyIngressRule { from: Some(admin), ports: port(names::ADMIN_PORT_NAME) },
-                NetworkPolicyIngressRule { from: Some(peers), ports: port(names::PEER_PORT_NAME) },
+                NetworkPolicyIngressRule { from: None, ports: port(clients) },
+                NetworkPolicyIngressRule { from: Some(admin), ports: port(named(names::ADMIN_PORT_NAME)) },
+                NetworkPolicyIngressRule { from: Some(peers), ports: port(named(names::PEER_PORT_NAME)) },
             ]),
             egress: None,
         }),

@@ -61,9 +61,8 @@ pub async fn apply(
 
     let (config_map, deployment, service, peers, disruption, network) = futures::join!(
         guard(&maps, owner, config_map, &known),
-        // Its status is wanted, too.
-        read(&deployments, owner, deployment),
-        guard(&services, owner, service, &known),
+        fleet(&deployments, owner, deployment, &known),
+        guard_optional(&services, owner, service, names::service(&owner.name), &known),
         guard(&services, owner, peers, &known),
         guard_optional(&budgets, owner, disruption, names::disruption_budget(&owner.name), &known),
         guard_optional(&policies, owner, network, names::network_policy(&owner.name), &known),
@@ -85,13 +84,13 @@ pub async fn apply(
     let disruption = write_optional(&budgets, disruption?, written).await?;
     let network = write_optional(&policies, network?, written).await?;
     let config_map = write(&maps, config_map?, written).await?;
-    let service = write(&services, service?, written).await?;
+    let service = write_optional(&services, service?, written).await?;
     let peers = write(&services, peers?, written).await?;
     if !written.has_key() {
         session_key(client, owner).await?;
         written.note_key();
     }
-    let deployment = Box::pin(write(&deployments, deployment?, written)).await?;
+    let deployment = Box::pin(write_optional(&deployments, deployment?, written)).await?;
     Ok(Children { config_map, deployment, service, peers, disruption, network, state: PhantomData })
 }
 
@@ -159,6 +158,19 @@ async fn guard_optional<K: Child>(
             Ok(None) | Err(ApplyError::NameConflict(_)) => Ok(Fate::Nothing),
             Err(error) => Err(error),
         },
+    }
+}
+
+/// Looks for the Deployment, whose status is wanted, too.
+async fn fleet(
+    api: &Api<Deployment>,
+    owner: &Owner,
+    deployment: Option<Deployment>,
+    known: &Known<'_>,
+) -> Result<Fate<Deployment>, ApplyError> {
+    match deployment {
+        Some(deployment) => read(api, owner, deployment).await.map(Fate::Keep),
+        None => guard_optional(api, owner, None, names::deployment(&owner.name), known).await,
     }
 }
 

@@ -94,6 +94,11 @@ impl Fleet {
         self.pods.iter().filter(|pod| pod.ready && !pod.terminating)
     }
 
+    /// The pods that are not on their way out.
+    pub fn alive(&self) -> impl Iterator<Item = &PodReport> {
+        self.pods.iter().filter(|pod| !pod.terminating)
+    }
+
     /// How many proxies report that they run a configuration.
     pub fn current(&self, revision: &str) -> usize {
         self.pods.iter().filter(|pod| !pod.terminating && pod.revision() == Some(revision)).count()
@@ -210,9 +215,10 @@ pub async fn observe(pods: &Store<Pod>, stats: &StatsClient, owner: &Owner, advi
 
 fn report(pod: &Pod) -> PodReport {
     let status = pod.status.as_ref();
-    let proxy = status
-        .and_then(|status| status.container_statuses.as_ref())
-        .and_then(|containers| containers.iter().find(|container| container.name == names::PROXY_CONTAINER));
+    let proxy = status.and_then(|status| status.container_statuses.as_ref()).and_then(|containers| {
+        let named = |name| containers.iter().find(|container| container.name == name);
+        named(names::INJECTED_CONTAINER).or_else(|| named(names::PROXY_CONTAINER))
+    });
     let running = proxy.and_then(|proxy| proxy.state.as_ref()).is_some_and(|state| state.running.is_some());
     let uid = pod.metadata.uid.clone().unwrap_or_default();
     PodReport {

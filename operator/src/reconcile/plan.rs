@@ -11,12 +11,13 @@ use crate::{
 
 /// The children of a pool. Fails when `spec.proxy.podTemplate` is wrong.
 pub fn plan(pool: &ResolvedPool) -> Result<Children<Planned>, OverlayError> {
+    let own = pool.sidecar.is_none();
     Ok(Children {
         config_map: config_map::build(&pool.owner, &pool.rendering),
-        deployment: deployment::build(pool)?,
-        service: service::clients(pool),
+        deployment: own.then(|| deployment::build(pool)).transpose()?,
+        service: own.then(|| service::clients(pool)),
         peers: service::peers(&pool.owner),
-        disruption: disruption::budget(pool),
+        disruption: own.then(|| disruption::budget(pool)).flatten(),
         network: network::policy(pool),
         state: PhantomData,
     })
@@ -117,8 +118,13 @@ mod tests {
     }
 
     #[test]
+    fn sidecar() {
+        check("sidecar");
+    }
+
+    #[test]
     fn the_rendering_is_a_manifest_that_proxies_take() {
-        for name in ["url", "service_ref", "template"] {
+        for name in ["url", "service_ref", "template", "sidecar"] {
             let map = planned(&pool(name)).config_map;
             let text = &map.data.unwrap()[crds::names::CONFIG_FILE];
             crds::manifest::parse(text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
@@ -133,7 +139,7 @@ mod tests {
             let mut changed = before.clone();
             change(&mut changed.spec);
             assert_ne!(changed.spec, before.spec);
-            let deployment = |pool: &SessionPool| -> Deployment { planned(pool).deployment };
+            let deployment = |pool: &SessionPool| -> Deployment { planned(pool).deployment.unwrap() };
             assert_eq!(deployment(&changed), deployment(&before));
             assert_ne!(planned(&changed).config_map, planned(&before).config_map);
         };

@@ -68,7 +68,10 @@ pub fn report(findings: &Findings) -> Report {
     let verdicts = judge(outcome, deployment, fleet, progress, strain.as_ref());
     let generation = pool.metadata.generation;
     let name = pool.metadata.name.as_deref().unwrap_or_default();
-    let replicas = deployment.and_then(|deployment| deployment.status.as_ref()?.replicas);
+    let replicas = match outcome {
+        Ok(resolved) if resolved.sidecar.is_some() => Some(count(fleet.alive().count())),
+        _ => deployment.and_then(|deployment| deployment.status.as_ref()?.replicas),
+    };
     let status = SessionPoolStatus {
         observed_generation: generation,
         phase: Some(phase(&verdicts, pool.spec.pool_enabled)),
@@ -78,7 +81,7 @@ pub fn report(findings: &Findings) -> Report {
         updated_replicas: outcome
             .map_or(before.updated_replicas, |resolved| count(fleet.current(&resolved.rendering.revision))),
         selector: Some(selector_string(name)),
-        url: outcome.map_or(before.url.clone(), |resolved| Some(client_url(resolved))),
+        url: outcome.map_or(before.url.clone(), client_url),
         effective: outcome.map_or(before.effective.clone(), |resolved| Some(resolved.effective.clone())),
         stats: stats(findings, before.stats.as_ref()),
         drain: lifecycle.drain.clone(),
@@ -128,9 +131,13 @@ fn phase(verdicts: &[Verdict], enabled: bool) -> Phase {
     }
 }
 
-fn client_url(pool: &ResolvedPool) -> String {
+/// Where clients connect; nobody here knows the Service before pods of somebody else's making.
+fn client_url(pool: &ResolvedPool) -> Option<String> {
+    if pool.sidecar.is_some() {
+        return None;
+    }
     let Owner { name, namespace, .. } = &pool.owner;
-    service_url(namespace, &names::service(name), pool.service.port, names::MCP_PATH)
+    Some(service_url(namespace, &names::service(name), pool.service.port, names::MCP_PATH))
 }
 
 /// The sampled statistics: the stored ones until they are old enough and differ.

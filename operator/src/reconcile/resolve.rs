@@ -3,7 +3,7 @@
 
 use crds::{
     EffectiveSettings, Endpoint, Isolation, PoolDefaults, ServiceRef, SessionPool, SessionPoolSpec, Settings,
-    Upstream, UpstreamTemplate, support,
+    Upstream, UpstreamSidecar, UpstreamTemplate, support,
 };
 use k8s_openapi::api::core::v1::{LocalObjectReference, ResourceRequirements};
 use serde_json::Value;
@@ -39,6 +39,8 @@ pub struct ResolvedPool {
     pub asked: EffectiveSettings,
     /// The MCP server that runs in the proxies' pods.
     pub server: Option<UpstreamTemplate>,
+    /// The MCP server in pods of somebody else's making.
+    pub sidecar: Option<UpstreamSidecar>,
     /// The proxies' pods.
     pub fleet: FleetSpec,
     /// The clients' Service.
@@ -128,6 +130,7 @@ pub fn resolve(
         effective,
         asked,
         server: spec.upstream.template.clone(),
+        sidecar: spec.upstream.sidecar.clone(),
         fleet: FleetSpec {
             replicas: spec.replicas,
             image: spec.proxy.image.clone().unwrap_or_else(|| defaults.proxy_image.clone()),
@@ -217,6 +220,10 @@ fn dial(owner: &Owner, upstream: &Upstream, references: &References) -> Dial {
     if let Some(server) = &upstream.template {
         let url = url("127.0.0.1", server.port, &server.path);
         return plain(Upstream { template: None, url: Some(url), ..upstream.clone() });
+    }
+    if let Some(server) = &upstream.sidecar {
+        let url = url("127.0.0.1", server.port, &server.path);
+        return plain(Upstream { sidecar: None, url: Some(url), ..upstream.clone() });
     }
     match &upstream.service_ref {
         Some(wanted) => dial_service(owner, upstream, wanted, references),

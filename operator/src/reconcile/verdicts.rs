@@ -1,5 +1,6 @@
 //! What the conditions of a pool say. Pure.
 
+use crds::names;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 
 use crate::{
@@ -35,9 +36,9 @@ pub fn judge(
 }
 
 fn ready(pool: &ResolvedPool, fleet: &Fleet, degraded: &Verdict) -> Verdict {
-    let wanted = usize::try_from(pool.fleet.replicas).unwrap_or_default();
+    let wanted = usize::try_from(wanted(pool, fleet)).unwrap_or_default();
     if wanted == 0 {
-        return Verdict::no(Kind::Ready, Reason::ScaledToZero, "spec.replicas is 0");
+        return nobody(pool);
     }
     let ready = fleet.ready().count();
     let count = format!("{ready}/{wanted} proxies ready");
@@ -56,6 +57,27 @@ fn ready(pool: &ResolvedPool, fleet: &Fleet, degraded: &Verdict) -> Verdict {
     Verdict::no(Kind::Ready, Reason::ProxiesNotReady, why)
 }
 
+/// Proxies that there should be. How many pods of somebody else's making there are is their maker's choice.
+fn wanted(pool: &ResolvedPool, fleet: &Fleet) -> i32 {
+    match pool.sidecar {
+        Some(_) => i32::try_from(fleet.alive().count()).unwrap_or(i32::MAX),
+        None => pool.fleet.replicas,
+    }
+}
+
+fn nobody(pool: &ResolvedPool) -> Verdict {
+    if pool.sidecar.is_none() {
+        return Verdict::no(Kind::Ready, Reason::ScaledToZero, "spec.replicas is 0");
+    }
+    let text = format!(
+        "no pod in this namespace has a proxy of this pool: put the label {}: {} into the pod template of the MCP server's \
+         Deployment",
+        names::INJECT,
+        pool.owner.name
+    );
+    Verdict::no(Kind::Ready, Reason::NoInjectedPods, text)
+}
+
 fn progressing(
     pool: &ResolvedPool,
     deployment: Option<&Deployment>,
@@ -67,14 +89,14 @@ fn progressing(
         let trouble = fleet.trouble().map(|trouble| format!("; {trouble}")).unwrap_or_default();
         return Verdict::no(Kind::Progressing, Reason::RolloutStalled, format!("{stalled}{trouble}"));
     }
-    let wanted = pool.fleet.replicas;
+    let wanted = wanted(pool, fleet);
     let generation = deployment.and_then(|deployment| deployment.metadata.generation);
     let seen = status.and_then(|status| status.observed_generation);
     let count = |number: fn(&DeploymentStatus) -> Option<i32>| status.and_then(number).unwrap_or_default();
     let updated = count(|status| status.updated_replicas);
     let all = count(|status| status.replicas);
     let settled = seen.is_some() && seen == generation && updated == wanted && all == wanted;
-    if !settled {
+    if !settled && pool.sidecar.is_none() {
         let trouble = fleet.trouble().map(|trouble| format!("; {trouble}")).unwrap_or_default();
         let text = format!("{updated}/{wanted} proxies have the newest pod template, {all} exist{trouble}");
         return Verdict::yes(Kind::Progressing, Reason::RollingOut, text);

@@ -2,8 +2,10 @@
 
 mod advice;
 mod field;
+mod injection;
 mod mcp;
 mod rollout;
+mod steady;
 
 use anyhow::{Context as _, Result, ensure};
 use crds::{Phase, names};

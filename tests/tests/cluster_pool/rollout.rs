@@ -1,7 +1,5 @@
 //! Proxies come and go under load: no call of a real client fails, and no client session is lost.
 
-use std::{path::PathBuf, time::Duration};
-
 use anyhow::{Context as _, Result, ensure};
 use crds::{SessionPool, names};
 use k8s_openapi::api::core::v1::Pod;
@@ -10,9 +8,8 @@ use kube::{
     api::{EvictParams, ListParams, Patch, PatchParams},
 };
 use serde_json::json;
-use tests::{repository, upstream};
 
-use crate::field::Field;
+use crate::{field::Field, steady::Steady};
 
 const POOL: &str = r"
 apiVersion: mcpgateway.io/v1alpha1
@@ -27,17 +24,6 @@ spec:
   upstream:
     serviceRef: {name: server, port: 80}
 ";
-
-/// The file that clients call until, made when this is dropped: whatever becomes of the test, they end.
-struct Stop(PathBuf);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::write(&self.0, "") {
-            eprintln!("the clients go on: {}: {error}", self.0.display());
-        }
-    }
-}
 
 /// Names of the pool's pods that are not on their way out.
 async fn pods(field: &Field) -> Result<Vec<String>> {
@@ -101,14 +87,6 @@ async fn proxies_come_and_go_without_a_failed_call() -> Result<()> {
     field.apply(POOL).await?;
     field.condition("many", "Ready", "True").await?;
     let url = field.status("many").await?.url.context("no URL")?;
-    let stop = Stop(std::env::temp_dir().join(format!("sessionpool-{}.stop", field.namespace)));
-    let (stop_text, url) = (stop.0.display().to_string(), url.as_str());
-    let script = |path: &str| repository().join("tests/upstreams").join(path).display().to_string();
-    let (python, (node, modules)) = (upstream::python().await?, upstream::node().await?);
-    let modules = modules.display().to_string();
-    let (steady_python, steady_typescript) = (script("python/steady.py"), script("typescript/steady.mjs"));
-    let of_python = [&python, &steady_python, url, &stop_text];
-    let of_typescript = [&node, &steady_typescript, &modules, url, &stop_text];
     let disturbing = async {
         // The clients are to be at it before anything happens.
         field
@@ -118,17 +96,7 @@ async fn proxies_come_and_go_without_a_failed_call() -> Result<()> {
                 Ok(())
             })
             .await?;
-        let done = disturb(&field).await;
-        drop(stop);
-        done
+        disturb(&field).await
     };
-    let patience = Duration::from_secs(400);
-    let (python, typescript, ()) = tokio::time::timeout(patience, async {
-        tokio::try_join!(field.run(&of_python), field.run(&of_typescript), disturbing)
-    })
-    .await??;
-    std::fs::remove_file(&stop_text)?;
-    println!("Python: {}; TypeScript: {}", python.trim(), typescript.trim());
-    ensure!(python.contains(", 0 failures") && typescript.contains(", 0 failures"), "{python} {typescript}");
-    Ok(())
+    Box::pin(Steady::new(&field, &url).await?.without_failure(disturbing)).await
 }

@@ -78,16 +78,16 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             json!({"identityHeaders": ["mcp-Session-Id"]}),
             "identityHeaders must not name",
         ),
-        rule(json!({}), up(json!({})), "exactly one of url, endpoints, serviceRef and template"),
+        rule(json!({}), up(json!({})), "exactly one of url, endpoints, serviceRef, template and sidecar"),
         rule(
             up(json!({"serviceRef": {"name": "a", "port": 1}})),
             up(json!({"url": "http://a/mcp", "serviceRef": {"name": "a", "port": 1}})),
-            "exactly one of url, endpoints, serviceRef and template",
+            "exactly one of url, endpoints, serviceRef, template and sidecar",
         ),
         rule(
             up(json!({"endpoints": [{"url": "http://a/mcp"}]})),
             up(json!({"endpoints": [{"url": "http://a/mcp"}], "template": {"image": "a"}})),
-            "exactly one of url, endpoints, serviceRef and template",
+            "exactly one of url, endpoints, serviceRef, template and sidecar",
         ),
         rule(
             up(json!({"transport": "Stdio", "template": {"image": "a"}})),
@@ -139,7 +139,22 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         rule(
             up(json!({"template": {"image": "a", "port": 8081}})),
             up(json!({"template": {"image": "a", "port": 8080}})),
-            "must not be 8080 or 9090",
+            "must not be 8080, 9090 or 9091",
+        ),
+        rule(
+            up(json!({"template": {"image": "a"}})),
+            up(json!({"template": {"image": "a"}, "sidecar": {}})),
+            "exactly one of url, endpoints, serviceRef, template and sidecar",
+        ),
+        rule(
+            up(json!({"sidecar": {"port": 8080}})),
+            up(json!({"sidecar": {"port": 18080}})),
+            "must not be 9090, 9091 or 18080",
+        ),
+        rule(
+            up(json!({"sidecar": {"portName": "http"}})),
+            up(json!({"sidecar": {"portName": "admin"}})),
+            "must not be admin or peers",
         ),
         rule(
             up(json!({"url": "http://a/mcp", "auth": {"type": "Static", "bearerTokenSecretRef": secret}})),

@@ -171,14 +171,25 @@ pub async fn shared() -> Result<&'static ControlPlane> {
 pub async fn install(plane: &ControlPlane) -> Result<()> {
     let mut files = vec!["crds/sessionpool.yaml".to_owned()];
     files.extend(["operator", "view", "edit", "admin"].map(|role| format!("operator/roles/{role}.yaml")));
-    files.extend(["operate", "scale"].map(|policy| format!("operator/policies/{policy}.yaml")));
+    files.extend(
+        ["operate", "scale", "inject", "injected"].map(|policy| format!("operator/policies/{policy}.yaml")),
+    );
     for file in files {
         let path = tests::repository().join(file);
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
         plane.apply_yaml(&text).await?;
     }
-    for policy in ["sessionpool-operate", "sessionpool-scale"] {
+    let inject = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": "sessionpool-inject"},
+        "spec": {
+            "policyName": "sessionpool-inject",
+            "paramRef": {"selector": {}, "parameterNotFoundAction": "Allow"}
+        }
+    });
+    plane.apply_yaml(&inject.to_string()).await?;
+    for policy in ["sessionpool-operate", "sessionpool-scale", "sessionpool-injected"] {
         let binding = json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
             "metadata": {"name": policy}, "spec": {"policyName": policy, "validationActions": ["Deny"]}

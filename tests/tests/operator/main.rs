@@ -8,6 +8,7 @@ mod children;
 mod conflicts;
 mod deletion;
 mod fleet;
+mod injection;
 mod leadership;
 mod lifecycle;
 mod operations;

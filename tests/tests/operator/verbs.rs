@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use crds::names;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::{
+    apps::v1::Deployment,
     core::v1::{Pod, Service},
     policy::v1::PodDisruptionBudget,
     rbac::v1::PolicyRule,
@@ -123,6 +124,13 @@ async fn exercise(bench: &Bench) -> Result<()> {
     until("what guarded the proxies to be gone", async || {
         let gone = bench.api::<PodDisruptionBudget>().list(&ListParams::default()).await?.items.is_empty();
         Ok(gone.then_some(()))
+    })
+    .await?;
+    bench.patch("web", json!({"spec": {"upstream": {"serviceRef": null, "sidecar": {}}}})).await?;
+    until("the proxies and their Service to be gone", async || {
+        let proxies = bench.api::<Deployment>().get_opt(&names::deployment("web")).await?;
+        let service = bench.api::<Service>().get_opt(&names::service("web")).await?;
+        Ok((proxies.is_none() && service.is_none()).then_some(()))
     })
     .await
 }

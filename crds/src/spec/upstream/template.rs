@@ -26,10 +26,10 @@ pub struct UpstreamTemplate {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub env: Vec<EnvVar>,
-    /// Port that the server listens on. Not 8080 or 9090, which are the proxy's. Default: 3001. Example: 8082.
+    /// Port that the server listens on. Not 8080, 9090 or 9091, which are the proxy's. Default: 3001. Example: 8082.
     #[serde(default = "server_port")]
     #[schemars(range(min = 1, max = 65_535))]
-    #[x_kube(validation = Rule::new("!(self in [8080, 9090])").message("upstream.template.port must not be 8080 or 9090: the proxy listens there in the same pod"))]
+    #[x_kube(validation = Rule::new("!(self in [8080, 9090, 9091])").message("upstream.template.port must not be 8080, 9090 or 9091: the proxy listens there in the same pod"))]
     pub port: i32,
     /// Path of the server. Default: /mcp. Example: /v1/mcp.
     #[serde(default = "mcp_path")]

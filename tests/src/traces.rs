@@ -32,8 +32,13 @@ impl Process {
 
     /// Ends it at once.
     pub fn kill(&self) -> Result<()> {
-        let status = Command::new("kill").args(["-KILL", &self.pid.to_string()]).status()?;
-        anyhow::ensure!(status.success(), "can't kill process {}", self.pid);
+        self.signal("KILL")
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid.to_string()]).status()?;
+        anyhow::ensure!(status.success(), "can't send SIG{name} to process {}", self.pid);
         Ok(())
     }
 }
@@ -68,6 +73,14 @@ impl Traces {
     /// Number of processes.
     pub fn processes(&self) -> usize {
         self.processes.len()
+    }
+
+    /// The process of this program, whose name has at most 15 characters.
+    pub fn program(&self, name: &str) -> Option<Process> {
+        let is = |process: &&Process| {
+            fs::read_to_string(format!("/proc/{}/comm", process.pid)).is_ok_and(|found| found.trim() == name)
+        };
+        self.processes.iter().find(is).cloned()
     }
 
     /// Number of control groups that exist at this moment.

@@ -28,7 +28,11 @@ pub struct Field {
 impl Field {
     /// Makes the namespace and starts the operator.
     pub async fn start() -> Result<Self> {
-        let cluster = Cluster::shared().await?;
+        Self::on(Cluster::shared().await?).await
+    }
+
+    /// The same on a cluster that is not the shared one.
+    pub async fn on(cluster: &'static Cluster) -> Result<Self> {
         let namespace = cluster.namespace("pool").await?;
         for file in ["crds/sessionpool.yaml", "operator/roles/operator.yaml"] {
             cluster.apply_yaml(&std::fs::read_to_string(tests::repository().join(file))?).await?;
@@ -131,6 +135,11 @@ impl Field {
             })
         })
         .await
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &Cluster {
+        self.cluster
     }
 
     /// Runs a command in the cluster's network.

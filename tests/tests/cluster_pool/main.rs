@@ -1,9 +1,12 @@
 //! Pools whose pods run: the operator's image, the proxy's image and a real MCP server on a real node.
 
 mod advice;
+mod autoscaling;
 mod field;
 mod injection;
 mod mcp;
+mod outage;
+mod restricted;
 mod rollout;
 mod steady;
 

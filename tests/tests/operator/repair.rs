@@ -203,6 +203,6 @@ async fn scaling_the_pool_scales_its_deployment() -> Result<()> {
     .await?;
     ensure!(after.revision()? == before.revision()?, "scaling changed the configuration");
     let status = bench.status("web", |status| status.replicas == 3).await?;
-    ensure!(status.selector.is_some_and(|selector| selector.contains("app.kubernetes.io/instance=web")));
+    ensure!(status.selector.is_some_and(|selector| selector == "mcpgateway.io/pool=web"));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! A person's own Deployment and Service, whose pods get the proxy of a pool beside their server.
 
 use anyhow::{Context as _, Result, ensure};
-use crds::{Phase, names};
+use crds::names;
 use k8s_openapi::api::{
     apps::v1::Deployment, core::v1::Pod, discovery::v1::EndpointSlice, events::v1::Event,
 };
@@ -115,7 +115,7 @@ async fn a_servers_own_service_leads_through_the_pool() -> Result<()> {
     let status = status_of_a_call(&field, &url, &session).await?;
     ensure!(status == "503", "a drained pool answered {status}");
     field.patch("beside", json!({"spec": {"desiredState": "Active"}})).await?;
-    field.phase("beside", Phase::Active).await?;
+    field.condition("beside", "Drained", "False").await?;
     field.condition("beside", "Progressing", "False").await?;
     ensure!(session.echo("resumed").await?.contains("resumed"), "the client's session goes on");
     Ok(())

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{Isolation, ProtocolVersion, SessionPoolSpec, Transport, UpstreamAuthType};
+use crate::{Isolation, ProtocolVersion, ServiceSpec, SessionPoolSpec, Transport, UpstreamAuthType};
 
 /// A field that is refused as it is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,12 +20,6 @@ pub fn unsupported(spec: &SessionPoolSpec) -> Vec<Unsupported> {
     let versions = [ProtocolVersion::Auto, ProtocolVersion::V2025_06_18, ProtocolVersion::V2025_11_25];
     let upstream_auth = upstream.auth.as_ref().map_or(UpstreamAuthType::None, |auth| auth.type_);
     let checks = [
-        (
-            upstream.sidecar.is_some()
-                && (spec.proxy.pod_template.is_some() || !spec.proxy.image_pull_secrets.is_empty()),
-            "spec.proxy",
-            "with upstream.sidecar the pods are yours: set imagePullSecrets and all else in their own template",
-        ),
         (
             spec.auth.is_some(),
             "spec.auth",
@@ -62,6 +56,38 @@ pub fn unsupported(spec: &SessionPoolSpec) -> Vec<Unsupported> {
             "this version trusts the well-known authorities only: remove the field",
         ),
     ];
-    let refused = checks.into_iter().filter(|(refused, ..)| *refused);
+    let refused = checks.into_iter().chain(of_sidecars(spec)).filter(|(refused, ..)| *refused);
     refused.map(|(_, field, message)| Unsupported { field, message }).collect()
+}
+
+/// What is not the pool's affair where its proxies run in pods of somebody else's making.
+fn of_sidecars(spec: &SessionPoolSpec) -> [(bool, &'static str, &'static str); 5] {
+    let (is, usual) = (spec.upstream.sidecar.is_some(), SessionPoolSpec::default());
+    [
+        (
+            is && (spec.proxy.pod_template.is_some() || !spec.proxy.image_pull_secrets.is_empty()),
+            "spec.proxy",
+            "with upstream.sidecar the pods are yours: set imagePullSecrets and all else in their own template",
+        ),
+        (
+            is && spec.replicas != usual.replicas,
+            "spec.replicas",
+            "with upstream.sidecar the pods are yours: remove the field and scale their own Deployment",
+        ),
+        (
+            is && spec.termination_grace_period_seconds != usual.termination_grace_period_seconds,
+            "spec.terminationGracePeriodSeconds",
+            "with upstream.sidecar the pods are yours: remove the field and set it in their own template",
+        ),
+        (
+            is && spec.service != ServiceSpec::default(),
+            "spec.service",
+            "with upstream.sidecar clients use the server's own Service: remove the field",
+        ),
+        (
+            is && spec.guard.max_unavailable.is_some(),
+            "spec.guard.maxUnavailable",
+            "with upstream.sidecar the pods are yours: remove the field and make a PodDisruptionBudget of your own",
+        ),
+    ]
 }

@@ -132,11 +132,13 @@ async fn the_example_runs_on_what_the_chart_installs() -> Result<()> {
     })
     .await?;
 
+    a_server_of_a_persons_own(&release, &python, &client).await?;
+
     // The garbage collector finds the owner of a pool's objects by its kind: the pool goes before its definition.
     release.kubectl(&["delete", "sessionpool", "everything"]).await?;
-    eventually(PATIENCE, "the pool's objects to be gone", async || {
+    eventually(PATIENCE, "the pools' objects to be gone", async || {
         let left = release.kubectl(&["get", "deployments,services,configmaps", "-o", "name"]).await?;
-        ensure!(!left.contains("everything"), "still there: {left:?}");
+        ensure!(!left.contains("everything") && !left.contains("beside"), "still there: {left:?}");
         Ok(())
     })
     .await?;
@@ -148,13 +150,38 @@ async fn the_example_runs_on_what_the_chart_installs() -> Result<()> {
         let left: Vec<_> =
             left.lines().filter(|name| !KUBERNETES_OWN.contains(name)).map(str::to_owned).collect();
         ensure!(left.is_empty(), "still there: {left:?}");
-        let names = "get clusterroles,clusterrolebindings,customresourcedefinitions -o name";
-        let names: Vec<&str> = names.split(' ').collect();
-        let everywhere = release.kubectl(&names).await?;
+        let policies = "validatingadmissionpolicies,validatingadmissionpolicybindings,\
+                        mutatingadmissionpolicies,mutatingadmissionpolicybindings";
+        let kinds = format!("clusterroles,clusterrolebindings,customresourcedefinitions,{policies}");
+        let everywhere = release.kubectl(&["get", &kinds, "-o", "name"]).await?;
         ensure!(!everywhere.contains("sessionpool"), "still there: {everywhere}");
         Ok(())
     })
     .await
+}
+
+/// The example of a pool for sidecars: its pods run the proxy that the chart names.
+async fn a_server_of_a_persons_own(release: &Release<'_>, python: &Path, client: &str) -> Result<()> {
+    let example = repository().join("examples/sidecar.yaml").display().to_string();
+    release.kubectl(&["apply", "-f", &example]).await?;
+    if let Err(error) =
+        release.kubectl(&["wait", "--for=condition=Ready", "--timeout=90s", "sessionpool/beside"]).await
+    {
+        let found = release.kubectl(&["describe", "sessionpool,replicasets,pods"]).await?;
+        return Err(error.context(found));
+    }
+    release.kubectl(&["rollout", "status", "deployment/server", "--timeout=90s"]).await?;
+    let images = ["get", "pods", "-l", "app=server", "-o", "jsonpath={.items[*].spec.containers[0].image}"];
+    let images = release.kubectl(&images).await?;
+    let proxy = "docker.io/local/sessionpool-proxy:dev";
+    ensure!(images.split(' ').eq([proxy, proxy]), "{images}");
+    let url = format!("http://server.{}.svc.cluster.local/mcp", release.namespace);
+    let python = python.display().to_string();
+    let called = [python.as_str(), client, &url, "--clients", "5", "--calls", "50"];
+    let said = release.cluster.run(&called).await?;
+    ensure!(said.contains("50 calls of 'echo' by 5 clients at once: 0 errors"), "the client said:\n{said}");
+    release.kubectl(&["delete", "-f", &example, "--wait=false"]).await?;
+    Ok(())
 }
 
 #[test]

@@ -156,6 +156,28 @@ fn refused_leaves_are_refused_by_name() {
 }
 
 #[test]
+fn a_pool_for_sidecars_says_nothing_of_pods() {
+    let taken =
+        json!({"upstream": {"sidecar": {}}, "proxy": {"image": "a"}, "guard": {"networkPolicy": "Managed"}});
+    assert_eq!(unsupported(&serde_json::from_value(taken).unwrap()), []);
+    for (field, value) in [
+        ("spec.proxy", json!({"proxy": {"podTemplate": {}}})),
+        ("spec.proxy", json!({"proxy": {"imagePullSecrets": [{"name": "a"}]}})),
+        ("spec.replicas", json!({"replicas": 2})),
+        ("spec.terminationGracePeriodSeconds", json!({"terminationGracePeriodSeconds": 60})),
+        ("spec.service", json!({"service": {"port": 80}})),
+        ("spec.guard.maxUnavailable", json!({"guard": {"maxUnavailable": 1}})),
+    ] {
+        for (upstream, refused) in [(json!({"url": "http://a/mcp"}), false), (json!({"sidecar": {}}), true)] {
+            let mut spec = value.clone();
+            spec["upstream"] = upstream;
+            let found = unsupported(&serde_json::from_value(spec).unwrap());
+            assert_eq!(found.iter().any(|one| one.field == field), refused, "{field}: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn an_object_without_them_is_taken() {
     assert_eq!(unsupported(&SessionPoolSpec::default()), []);
 }

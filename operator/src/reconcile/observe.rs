@@ -143,7 +143,7 @@ pub struct PodReport {
     pub running: bool,
     /// Whether it is ready.
     pub ready: bool,
-    /// Whether it is being deleted.
+    /// Whether it is being deleted, or has ended for good.
     pub terminating: bool,
     /// Whether a node has it and its proxy does not run yet: it may lack something that is to be mounted.
     pub starting: bool,
@@ -227,12 +227,18 @@ fn report(pod: &Pod) -> PodReport {
         uid,
         running,
         ready: condition(pod, "Ready") == Some("True"),
-        terminating: pod.metadata.deletion_timestamp.is_some(),
+        terminating: pod.metadata.deletion_timestamp.is_some() || over(pod),
         starting: !running && condition(pod, "PodScheduled") == Some("True"),
         trouble: trouble(pod),
         stats: None,
         advice: None,
     }
+}
+
+/// Whether its containers run no more, as those of an evicted pod: its maker makes another.
+fn over(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Failed" | "Succeeded"))
 }
 
 fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a str> {
@@ -286,6 +292,12 @@ mod tests {
         assert!(report.ready && report.running && !report.terminating);
         assert_eq!(report.incarnation, "u/2");
         assert_eq!(report.trouble, None);
+    }
+
+    #[test]
+    fn an_evicted_pod_is_on_its_way_out() {
+        assert!(report(&pod(&json!({"phase": "Failed", "reason": "Evicted"}))).terminating);
+        assert!(!report(&pod(&json!({"phase": "Pending"}))).terminating);
     }
 
     #[test]

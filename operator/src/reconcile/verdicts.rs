@@ -283,6 +283,24 @@ mod tests {
     }
 
     #[test]
+    fn pods_of_somebody_elses_making_are_as_many_as_there_are() {
+        let pool = resolved(&json!({"poolEnabled": true, "upstream": {"sidecar": {}}})).unwrap();
+        let nobody = judge(Ok(&pool), None, &Fleet::default(), &calm(), None);
+        let (ready, reason, text) = said(&nobody, Kind::Ready);
+        assert_eq!((ready, reason), (false, Reason::NoInjectedPods));
+        assert!(text.contains("mcpgateway.io/inject: p"), "{text}");
+        let mut fleet = fleet(&["a", "b", "c"], &pool.rendering.revision);
+        (fleet.pods[2].terminating, fleet.pods[2].ready) = (true, false);
+        let verdicts = judge(Ok(&pool), None, &fleet, &calm(), None);
+        assert_eq!(said(&verdicts, Kind::Ready), (true, Reason::AllProxiesReady, "2/2 proxies ready"));
+        assert!(matches!(said(&verdicts, Kind::Progressing), (false, Reason::UpToDate, _)));
+        fleet.pods[1].ready = false;
+        let verdicts = judge(Ok(&pool), None, &fleet, &calm(), None);
+        assert_eq!(said(&verdicts, Kind::Ready), (false, Reason::ProxiesNotReady, "1/2 proxies ready"));
+        assert!(matches!(said(&verdicts, Kind::Progressing), (true, Reason::RollingOut, _)));
+    }
+
+    #[test]
     fn no_replica_is_not_ready() {
         let pool = resolved_pool(0);
         let verdicts = judge(Ok(&pool), Some(&settled(0)), &Fleet::default(), &calm(), None);

@@ -1,13 +1,18 @@
 //! A person's own Deployment and Service, whose pods get the proxy of a pool beside their server.
 
 use anyhow::{Context as _, Result, ensure};
-use crds::{Phase, names};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, events::v1::Event};
-use kube::api::{ListParams, Patch, PatchParams};
+use crds::names;
+use k8s_openapi::api::{
+    apps::v1::Deployment, core::v1::Pod, discovery::v1::EndpointSlice, events::v1::Event,
+};
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
 use serde_json::{Value, json};
 use tests::repository;
 
-use crate::{field::Field, steady::Steady};
+use crate::{field::Field, mcp::Session, steady::Steady};
 
 const POOL: &str = r"
 apiVersion: mcpgateway.io/v1alpha1
@@ -27,7 +32,7 @@ kind: Service
 metadata: {name: own}
 spec:
   selector: {app: own}
-  ports: [{port: 80, targetPort: mcp}]
+  ports: [{name: mcp, port: 80, targetPort: mcp}]
 ";
 
 fn deployment(name: &str, pool: &str) -> Value {
@@ -88,14 +93,52 @@ async fn a_servers_own_service_leads_through_the_pool() -> Result<()> {
             .await?;
         let again = json!({"spec": {"template": {"metadata": {"annotations": {"again": "yes"}}}}});
         field.api::<Deployment>().patch("own", &PatchParams::default(), &Patch::Merge(again)).await?;
-        ready(&field, "own").await
+        ready(&field, "own").await.context("rolling update")?;
+        let pods = field.api::<Pod>().list(&ListParams::default().labels("app=own")).await?.items;
+        field.api::<Pod>().delete(&pods[0].name_any(), &DeleteParams::default()).await?;
+        ready(&field, "own").await.context("a pod was deleted")
     };
     Box::pin(steady.without_failure(disturbing)).await?;
+    let status = field.status("beside").await?;
+    ensure!(status.url.is_none() && status.replicas == 2, "{status:?}");
+    ensure!(
+        ports(&field, "own").await? == [i32::from(names::INJECTED_PORT)],
+        "{:?}",
+        ports(&field, "own").await?
+    );
+
+    let session = Session::through(&field, "own").await?;
+    ensure!(session.echo("before").await?.contains("before"));
     field.patch("beside", json!({"spec": {"desiredState": "Drained"}})).await?;
-    field.phase("beside", Phase::Drained).await?;
+    let drained = field.condition("beside", "Drained", "True").await?;
+    ensure!(drained.reason == "DrainCompleted", "{drained:?}");
+    let status = status_of_a_call(&field, &url, &session).await?;
+    ensure!(status == "503", "a drained pool answered {status}");
     field.patch("beside", json!({"spec": {"desiredState": "Active"}})).await?;
-    field.phase("beside", Phase::Active).await?;
+    field.condition("beside", "Drained", "False").await?;
+    field.condition("beside", "Progressing", "False").await?;
+    ensure!(session.echo("resumed").await?.contains("resumed"), "the client's session goes on");
     Ok(())
+}
+
+/// The HTTP status of one call of a client session, which is not repeated.
+async fn status_of_a_call(field: &Field, url: &str, session: &Session) -> Result<String> {
+    let headers = [
+        "content-type: application/json".to_owned(),
+        "accept: application/json, text/event-stream".to_owned(),
+        format!("mcp-session-id: {}", session.id),
+    ];
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let mut command = vec!["curl", "-so/dev/null", "--max-time", "10", "-w", "%{http_code}", "-d", call, url];
+    command.extend(headers.iter().flat_map(|header| ["-H", header]));
+    field.run(&command).await
+}
+
+/// The ports of the pods behind a Service.
+async fn ports(field: &Field, service: &str) -> Result<Vec<i32>> {
+    let own = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+    let slices = field.api::<EndpointSlice>().list(&own).await?.items;
+    Ok(slices.iter().flat_map(|slice| slice.ports.iter().flatten()).filter_map(|port| port.port).collect())
 }
 
 /// Waits until a Deployment is done, and its old pods are gone.

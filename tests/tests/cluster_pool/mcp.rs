@@ -13,7 +13,8 @@ use crate::field::Field;
 pub struct Session {
     client: Client,
     path: String,
-    id: String,
+    /// Its id.
+    pub id: String,
 }
 
 const VERSION: &str = "2025-11-25";
@@ -21,7 +22,11 @@ const VERSION: &str = "2025-11-25";
 impl Session {
     /// Opens one to a pool.
     pub async fn open(field: &Field, pool: &str) -> Result<Self> {
-        let service = names::service(pool);
+        Self::through(field, &names::service(pool)).await
+    }
+
+    /// Opens one to a Service, whose port has the usual name.
+    pub async fn through(field: &Field, service: &str) -> Result<Self> {
         let path = format!(
             "/api/v1/namespaces/{}/services/{service}:{}/proxy/mcp",
             field.namespace,

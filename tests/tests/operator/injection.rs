@@ -93,6 +93,61 @@ async fn a_pod_that_asks_gets_the_pools_proxy() -> Result<()> {
     Ok(())
 }
 
+/// Seconds until the proxy ends, that its requests then have, and until the server ends.
+fn ending(pod: &Pod) -> Result<[Option<i64>; 3]> {
+    let [proxy, server, ..] = containers(pod)? else { anyhow::bail!("not two containers") };
+    let arguments = proxy.args.as_ref().context("no arguments")?;
+    let drain = arguments.iter().find_map(|one| one.strip_prefix("--shutdown-seconds="));
+    Ok([pre_stop(proxy), drain.and_then(|seconds| seconds.parse().ok()), pre_stop(server)])
+}
+
+#[tokio::test]
+async fn a_proxys_end_and_its_servers_fit_into_any_grace_period() -> Result<()> {
+    let bench = Bench::start(&[]).await?;
+    bench.apply(&pool("web", &json!({"sidecar": {"port": 8080}}))).await?;
+    let wanted = json!({"labels": {names::INJECT: "web"}});
+    injected(&bench, &wanted).await?;
+    for (grace, seconds) in [
+        (0, [0, 0, 0]),
+        (1, [0, 1, 1]),
+        (5, [0, 4, 4]),
+        (16, [2, 9, 11]),
+        (30, [5, 15, 20]),
+        (75, [5, 60, 65]),
+        (3600, [5, 60, 65]),
+    ] {
+        let mut asking = pod(&wanted)?;
+        let spec = asking.spec.as_mut().context("no spec")?;
+        spec.termination_grace_period_seconds = Some(grace);
+        spec.containers.truncate(1);
+        let made = bench.api::<Pod>().create(&PostParams::default(), &asking).await;
+        let made = made.with_context(|| format!("grace period {grace}"))?;
+        ensure!(ending(&made)? == seconds.map(Some), "grace period {grace}: {:?}", ending(&made)?);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_pod_says_of_its_containers_stays() -> Result<()> {
+    let bench = Bench::start(&[]).await?;
+    bench.apply(&pool("web", &json!({"sidecar": {"port": 8080}}))).await?;
+    let wanted = json!({"labels": {names::INJECT: "web"}});
+    let default = "kubectl.kubernetes.io/default-container";
+    let shown = |pod: &Pod| pod.metadata.annotations.as_ref().and_then(|all| all.get(default)).cloned();
+    ensure!(shown(&injected(&bench, &wanted).await?).as_deref() == Some("server"), "kubectl shows the proxy");
+    let chosen = json!({"labels": {names::INJECT: "web"}, "annotations": {default: "own"}});
+    ensure!(shown(&create(&bench, &chosen).await?).as_deref() == Some("own"));
+
+    let mut asking = pod(&wanted)?;
+    let started = json!({"postStart": {"sleep": {"seconds": 1}}});
+    asking.spec.as_mut().context("no spec")?.containers[0].lifecycle = serde_json::from_value(started)?;
+    let made = bench.api::<Pod>().create(&PostParams::default(), &asking).await?;
+    let server = &containers(&made)?[1];
+    ensure!(pre_stop(server) == Some(20), "a server with another hook ends before its proxy");
+    ensure!(server.lifecycle.as_ref().is_some_and(|hooks| hooks.post_start.is_some()));
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_pod_whose_pool_is_missing_is_refused_with_what_to_do() -> Result<()> {
     let bench = Bench::start(&[]).await?;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    process::Child,
+    process::ChildStdin,
 };
 
 use crate::field::Field;
@@ -32,11 +32,11 @@ spec:
 
 const API: &str = "v1beta1.external.metrics.k8s.io";
 
-/// A metric whose value is in a file, served in the cluster's network.
+/// A metric whose value is in a file, served in the cluster's network until its input is closed.
 struct Metric {
     folder: TempDir,
     port: u16,
-    _server: Child,
+    _input: ChildStdin,
 }
 
 impl Metric {
@@ -48,12 +48,13 @@ impl Metric {
             .enter("python3")
             .arg(tests::repository().join("tests/upstreams/python/metrics.py"))
             .args([pki.join("apiserver.crt"), pki.join("apiserver.key"), folder.path().join("value")])
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .kill_on_drop(false)
             .spawn()?;
         let mut lines = BufReader::new(server.stdout.take().context("no output")?).lines();
         let port = lines.next_line().await?.context("it ended")?.parse()?;
-        Ok(Self { folder, port, _server: server })
+        Ok(Self { folder, port, _input: server.stdin.take().context("no input")? })
     }
 
     fn set(&self, value: u32) -> Result<()> {

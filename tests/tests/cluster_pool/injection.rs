@@ -7,7 +7,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use tests::repository;
@@ -67,7 +67,22 @@ async fn install(field: &Field) -> Result<()> {
     let spec = json!({"policyName": "sessionpool-inject", "paramRef": parameters});
     field.apply_any(&binding("MutatingAdmissionPolicyBinding", "sessionpool-inject", spec)).await?;
     let spec = json!({"policyName": "sessionpool-injected", "validationActions": ["Deny"]});
-    field.apply_any(&binding("ValidatingAdmissionPolicyBinding", "sessionpool-injected", spec)).await
+    field.apply_any(&binding("ValidatingAdmissionPolicyBinding", "sessionpool-injected", spec)).await?;
+    in_force(field).await
+}
+
+/// The API server asks a policy a moment after it is there: a pod made before that goes unseen.
+async fn in_force(field: &Field) -> Result<()> {
+    let mut pod = deployment("probe", "nobody")["spec"]["template"].take();
+    pod["metadata"]["generateName"] = json!("probe-");
+    let pod: Pod = serde_json::from_value(pod)?;
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    field
+        .until("the policies to be in force", async || match field.api::<Pod>().create(&dry, &pod).await {
+            Err(kube::Error::Api(refusal)) if refusal.message.contains("sessionpool-injected") => Ok(()),
+            other => anyhow::bail!("the API server answered {other:?}"),
+        })
+        .await
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
-"""The external metrics API of one metric, whose value is read from a file with each request. For tests of autoscalers."""
+"""The external metrics API of one metric, whose value is read from a file with each request. For tests of autoscalers.
+
+Ends when its standard input does."""
 
 import http.server
 import json
 import ssl
 import sys
+import threading
 
 
 class Metrics(http.server.BaseHTTPRequestHandler):
@@ -45,7 +48,8 @@ def main():
     context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     print(server.server_address[1], flush=True)
-    server.serve_forever()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()
 
 
 main()

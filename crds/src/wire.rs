@@ -79,6 +79,8 @@ pub struct PoolStats {
     pub state_losses: u64,
     /// Requests that were sent a second time after a loss.
     pub repeats: u64,
+    /// Requests refused since the pool drained or was drained.
+    pub drain_refusals: u64,
     /// Requests that a drain's deadline ended.
     pub drain_aborts: u64,
     /// Requests of the server that no client could be asked, and were refused.
@@ -130,6 +132,7 @@ impl PoolStats {
             recycle_deferrals: self.recycle_deferrals.saturating_sub(before.recycle_deferrals),
             state_losses: self.state_losses.saturating_sub(before.state_losses),
             repeats: self.repeats.saturating_sub(before.repeats),
+            drain_refusals: self.drain_refusals.saturating_sub(before.drain_refusals),
             drain_aborts: self.drain_aborts.saturating_sub(before.drain_aborts),
             unattributed_requests: self.unattributed_requests.saturating_sub(before.unattributed_requests),
             unattributed_notifications: self

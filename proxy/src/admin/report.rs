@@ -93,6 +93,7 @@ fn counted(gateway: &Gateway, now: &Snapshot) -> PoolStats {
         recycle_deferrals: counters.deferrals,
         state_losses: requests.state_losses(),
         repeats: requests.repeats(),
+        drain_refusals: requests.drain_refusals(),
         drain_aborts: requests.drain_aborts(),
         unattributed_requests: requests.unattributed_requests(),
         unattributed_notifications: requests.unattributed_notifications(),

@@ -213,7 +213,7 @@ impl Gateway {
             Ok(lease) => lease,
             Err(CheckoutError::Refused(Refusal::Lost)) => return Attempt::StateGone,
             Err(CheckoutError::Refused(Refusal::Outdated)) => return Attempt::Outdated,
-            Err(error) => return Attempt::Done(trouble::no_slot(config, Some(call.id), &error)),
+            Err(error) => return Attempt::Done(trouble::no_slot(self, config, Some(call.id), &error)),
         };
         if errand.key.is_bound() && !errand.ask.existing {
             client.bind(Some(errand.key.clone()));

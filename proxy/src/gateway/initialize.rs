@@ -53,7 +53,7 @@ impl Gateway {
             return reply::failure(StatusCode::BAD_REQUEST, Some(id), code::INVALID_REQUEST, message);
         }
         if self.is_draining() {
-            return draining(Some(id));
+            return draining(self, Some(id));
         }
         let params: Params<'_> = match serde_json::from_str(params.map_or("null", RawValue::get)) {
             Ok(params) => params,
@@ -91,7 +91,7 @@ impl Gateway {
                     break (key, session);
                 }
                 Err(CheckoutError::Refused(Refusal::Outdated)) => tokio::task::yield_now().await,
-                Err(error) => return no_slot(&config, Some(id), &error),
+                Err(error) => return no_slot(self, &config, Some(id), &error),
             }
         };
         let Ok(token) = self.sealer.seal(&claims) else {

@@ -87,7 +87,7 @@ impl Gateway {
             return reply::json(StatusCode::OK, error(Some(id), code::INVALID_PARAMS, &message, None));
         };
         if self.is_draining() {
-            return trouble::draining(Some(id));
+            return trouble::draining(self, Some(id));
         }
         let audience = self.audience(client, key);
         let me = client.claims.id;

@@ -7,6 +7,7 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
+use super::Gateway;
 use crate::{
     config::Config,
     downstream::reply::{self, Reply},
@@ -17,6 +18,7 @@ use crate::{
 
 /// The answer when there is no slot.
 pub(super) fn no_slot(
+    gateway: &Gateway,
     config: &Config,
     id: Option<&str>,
     failure: &CheckoutError<ConnectError>,
@@ -45,7 +47,7 @@ pub(super) fn no_slot(
             );
             busy(&message, "queue_full", None)
         }
-        CheckoutError::Refused(Refusal::Draining) => draining(id),
+        CheckoutError::Refused(Refusal::Draining) => draining(gateway, id),
         CheckoutError::Refused(Refusal::NoEndpoint) => {
             busy(&ConnectError::NoEndpoint.to_string(), "upstream_unreachable", None)
         }
@@ -62,8 +64,9 @@ pub(super) fn no_slot(
     }
 }
 
-/// The pool takes no new work; this request was not executed.
-pub(super) fn draining(id: Option<&str>) -> Response<Reply> {
+/// The pool takes no new work, which is counted; this request was not executed.
+pub(super) fn draining(gateway: &Gateway, id: Option<&str>) -> Response<Reply> {
+    gateway.requests.count_drain_refusal();
     let message =
         "the pool is drained and takes no new work until it is resumed; this request was not executed";
     unavailable(StatusCode::SERVICE_UNAVAILABLE, id, message, "draining", None)

@@ -116,7 +116,7 @@ fn counters(maker: &Maker<'_>, now: &Snapshot, requests: &Requests) -> Vec<Metri
         ("acquisitions", "Sessions handed to requests.", count.acquisitions),
         ("releases", "Sessions given back by requests.", count.releases),
         ("timeouts", "Requests that waited for a session in vain.", count.timeouts),
-        ("refusals", "Requests refused at once.", count.refusals),
+        ("refusals", "Requests refused at once, since there were too many.", count.refusals),
         ("creates", "Sessions opened.", count.creates),
         ("destroys", "Sessions closed or lost.", count.destroys),
         ("direct_creates", "Sessions opened outside the pool.", count.direct_creates),
@@ -133,6 +133,11 @@ fn counters(maker: &Maker<'_>, now: &Snapshot, requests: &Requests) -> Vec<Metri
             "state_losses",
             "Clients that were told that their state in a session is gone.",
             requests.state_losses(),
+        ),
+        (
+            "drain_refusals",
+            "Requests refused since the pool drained or was drained.",
+            requests.drain_refusals(),
         ),
         ("drain_aborts", "Requests that a drain's deadline ended.", requests.drain_aborts()),
         (

@@ -11,6 +11,7 @@ pub struct Requests {
     foreign: AtomicU64,
     repeats: AtomicU64,
     state_losses: AtomicU64,
+    drain_refusals: AtomicU64,
     drain_aborts: AtomicU64,
     /// Requests and notifications of the server.
     unattributed: [AtomicU64; 2],
@@ -59,6 +60,16 @@ impl Requests {
     /// Clients that were told that their state in a session is gone.
     pub fn state_losses(&self) -> u64 {
         self.state_losses.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request that is refused since the pool drains or is drained.
+    pub fn count_drain_refusal(&self) {
+        self.drain_refusals.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that were refused since the pool drained or was drained.
+    pub fn drain_refusals(&self) -> u64 {
+        self.drain_refusals.load(Ordering::Relaxed)
     }
 
     /// Counts requests that a drain's deadline ended.

@@ -220,7 +220,6 @@ impl<K: Key, E: Clone> State<K, E> {
         let in_line = !bucket.waiters.is_empty();
         let bound = bucket.bound;
         if self.drain.is_some() && !self.has_pinned(at) {
-            self.counters.refusals += 1;
             return Err(Failure::Refused(Refusal::Draining));
         }
         // A free slot that nobody in the queue may have, can only be the asker's own.

@@ -28,7 +28,7 @@ pub struct Counters {
     pub direct_destroys: u64,
     /// Sessions that could not be opened.
     pub connect_failures: u64,
-    /// Requests refused at once.
+    /// Requests refused at once, since there were too many.
     pub refusals: u64,
     /// Clients that were pinned, in the order of [`PinReason::ALL`].
     pub pins: [u64; PinReason::ALL.len()],

@@ -1,7 +1,7 @@
 //! A person's own Deployment and Service, whose pods get the proxy of a pool beside their server.
 
 use anyhow::{Context as _, Result, ensure};
-use crds::names;
+use crds::{Phase, names};
 use k8s_openapi::api::{
     apps::v1::Deployment, core::v1::Pod, discovery::v1::EndpointSlice, events::v1::Event,
 };
@@ -133,6 +133,8 @@ async fn a_servers_own_service_leads_through_the_pool() -> Result<()> {
     field.condition("beside", "Drained", "False").await?;
     field.condition("beside", "Progressing", "False").await?;
     ensure!(session.echo("resumed").await?.contains("resumed"), "the client's session goes on");
+    let status = field.status("beside").await?;
+    ensure!(status.phase == Some(Phase::Active), "what a drained pool refused speaks against it: {status:?}");
     Ok(())
 }
 

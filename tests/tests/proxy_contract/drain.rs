@@ -40,7 +40,7 @@ async fn clients_go_on_after_resume() -> Result<()> {
     assert_eq!(clients[0].result("ping", &json!({})).await?, json!({}));
     assert!((200..=204).contains(&clients[1].end().await?));
     let stats = stage.change(&active()).await?;
-    assert_eq!(stats.drain_aborts, 0, "{stats:?}");
+    assert_eq!((stats.drain_aborts, stats.drain_refusals, stats.total_refusals), (0, 2, 0), "{stats:?}");
     echo(&clients[0], "after").await?;
     echo(&stage.client().await?, "new client").await?;
     let stats = stage.when("active", |stats| stats.status == "active" && stats.total_sessions == 2).await?;

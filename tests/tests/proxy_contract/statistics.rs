@@ -118,6 +118,7 @@ async fn each_number_has_a_metric() -> Result<()> {
         "recycle_deferrals",
         "state_losses",
         "repeats",
+        "drain_refusals",
         "drain_aborts",
         "unattributed_requests",
         "unattributed_notifications",

@@ -29,6 +29,7 @@ use crate::{
     watched::Watched,
 };
 
+pub mod annotate;
 pub mod apply;
 pub mod endpoints;
 pub mod lifecycle;
@@ -38,6 +39,7 @@ pub mod plan;
 pub mod references;
 pub mod report;
 pub mod resolve;
+pub mod shrink;
 pub mod verdicts;
 pub mod written;
 
@@ -227,9 +229,7 @@ async fn write(
 ) -> Result<Children<Applied>, ApplyError> {
     let id = (owner.namespace.clone(), owner.name.clone());
     let mut written = context.memory.with(&id, &owner.uid, |notes| notes.written.clone());
-    let applied =
-        Box::pin(apply::apply(&context.client, owner, planned, &context.watched.children, &mut written))
-            .await;
+    let applied = Box::pin(apply::apply(context, owner, planned, &mut written)).await;
     context.memory.with(&id, &owner.uid, |notes| notes.written = written);
     applied
 }

@@ -22,7 +22,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     children::{Applied, Children, Owner, Planned, controller, session_key},
     fingerprint::fingerprint,
-    reconcile::written::Written,
+    reconcile::{Context, shrink, written::Written},
     seen::Seen,
 };
 
@@ -44,12 +44,12 @@ impl<K> Child for K where
 /// Applies every child that is not as it should be, and deletes those that are no longer wanted. Ownership of all is
 /// checked before the first is written.
 pub async fn apply(
-    client: &Client,
+    context: &Context,
     owner: &Owner,
     planned: Children<Planned>,
-    seen: &Seen,
     written: &mut Written,
 ) -> Result<Children<Applied>, ApplyError> {
+    let (client, seen) = (&context.client, &context.watched.children);
     let known = Known { seen, written };
     let Children { config_map, deployment, service, peers, disruption, network, state: PhantomData } =
         planned;
@@ -90,7 +90,13 @@ pub async fn apply(
         session_key(client, owner).await?;
         written.note_key();
     }
-    let deployment = Box::pin(write_optional(&deployments, deployment?, written)).await?;
+    let deployment = deployment?;
+    if let Fate::Keep(Guarded::Compare(wanted, Some(stored))) = &deployment
+        && shrink::shrinks(stored, wanted)
+    {
+        shrink::mark(context, owner).await;
+    }
+    let deployment = Box::pin(write_optional(&deployments, deployment, written)).await?;
     Ok(Children { config_map, deployment, service, peers, disruption, network, state: PhantomData })
 }
 

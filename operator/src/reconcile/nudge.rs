@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, Client,
-    api::{Patch, PatchParams},
-};
+use kube::Client;
 use serde_json::json;
 
 use crate::{
     memory::Nudge,
-    reconcile::observe::{Fleet, PodReport},
+    reconcile::{
+        annotate::annotate,
+        observe::{Fleet, PodReport},
+    },
 };
 
 /// A pod that has not reported the newest revision after this many seconds is nudged again; each time it waits twice
@@ -58,19 +57,11 @@ fn wait(count: u32) -> i64 {
 
 /// Annotates a pod. One that is gone meanwhile needs no nudge.
 pub async fn send(client: &Client, namespace: &str, pod: &str, nudge: &Nudge) -> kube::Result<()> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let annotations = json!({
         crds::names::CONFIG_REVISION: nudge.revision,
         crds::names::CONFIG_NUDGE: nudge.count.to_string(),
     });
-    let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
-    let params =
-        PatchParams { field_manager: Some(crds::names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    match api.patch_metadata(pod, &params, &patch).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(error) => Err(error),
-    }
+    annotate(client, namespace, pod, annotations).await
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use crds::{Phase, SessionPool, SessionPoolStatus, names, wire::PoolStats};
+use crds::{SessionPool, SessionPoolStatus, names, wire::PoolStats};
 use hyper::Request;
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
@@ -147,14 +147,20 @@ impl Field {
         self.cluster.run(command).await
     }
 
-    /// Waits until a pool is in a phase.
-    pub async fn phase(&self, pool: &str, phase: Phase) -> Result<()> {
-        self.until(&format!("{pool} to be {phase:?}"), async || {
-            let status = self.status(pool).await?;
-            ensure!(status.phase == Some(phase), "it is {:?}: {:#?}", status.phase, status.conditions);
-            Ok(())
-        })
-        .await
+    /// Runs kubectl in the namespace.
+    pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        self.run(&[&["kubectl", "--namespace", &self.namespace], arguments].concat()).await
+    }
+
+    /// Changes a pool as a person does.
+    pub async fn merge(&self, pool: &str, patch: &str) -> Result<()> {
+        self.kubectl(&["patch", "sessionpool", pool, "--type=merge", "--patch", patch]).await.map(drop)
+    }
+
+    /// Waits as a person does.
+    pub async fn wait(&self, pool: &str, state: &str) -> Result<()> {
+        let (patience, state) = (format!("--timeout={}s", PATIENCE.as_secs()), format!("--for={state}"));
+        self.kubectl(&["wait", "sessionpool", pool, &state, &patience]).await.map(drop)
     }
 
     /// Uid and restarts of each pod of a pool.

@@ -145,10 +145,10 @@ async fn drain_resume_and_reset_lose_no_call() -> Result<()> {
                 Ok(())
             })
             .await?;
-        field.patch("everything", json!({"spec": {"resetToken": "a", "poolMinSize": 2}})).await?;
-        field.phase("everything", Phase::Resetting).await?;
-        field.patch("everything", json!({"spec": {"desiredState": "Drained"}})).await?;
-        field.phase("everything", Phase::Draining).await?;
+        field.merge("everything", r#"{"spec": {"resetToken": "a", "poolMinSize": 2}}"#).await?;
+        field.wait("everything", "jsonpath={.status.phase}=Resetting").await?;
+        field.merge("everything", r#"{"spec": {"desiredState": "Drained"}}"#).await?;
+        field.wait("everything", "jsonpath={.status.phase}=Draining").await?;
         field
             .until("the proxy drains", async || {
                 let stats = field.stats("everything").await?;
@@ -156,25 +156,23 @@ async fn drain_resume_and_reset_lose_no_call() -> Result<()> {
                 Ok(())
             })
             .await?;
-        field.condition("everything", "Drained", "True").await
+        field.wait("everything", "condition=Drained").await
     };
-    let (answer, drained) = tokio::try_join!(long, transitions)?;
+    let (answer, ()) = tokio::try_join!(long, transitions)?;
     ensure!(answer.contains("completed"), "{answer}");
+    let table = field.kubectl(&["get", "sessionpool", "everything"]).await?;
+    ensure!(table.contains("Drained"), "{table}");
+    let drained = field.condition("everything", "Drained", "True").await?;
     ensure!(drained.reason == "DrainCompleted", "{drained:?}");
     let stats = field.stats("everything").await?;
     ensure!(stats.total_sessions == 0 && stats.status == "drained", "{stats:?}");
 
-    field.patch("everything", json!({"spec": {"desiredState": "Active"}})).await?;
-    field.phase("everything", Phase::Active).await?;
+    field.merge("everything", r#"{"spec": {"desiredState": "Active"}}"#).await?;
+    field.wait("everything", "condition=Drained=False").await?;
+    field.wait("everything", "jsonpath={.status.phase}=Active").await?;
     ensure!(session.echo("resumed").await?.contains("resumed"), "the client's session goes on");
-    field.patch("everything", json!({"spec": {"resetToken": "b"}})).await?;
-    field
-        .until("the reset is done", async || {
-            let reset = field.status("everything").await?.reset.context("no reset")?;
-            ensure!(reset.observed_token.as_deref() == Some("b"), "{reset:?}");
-            Ok(())
-        })
-        .await?;
+    field.merge("everything", r#"{"spec": {"resetToken": "b"}}"#).await?;
+    field.wait("everything", "jsonpath={.status.reset.observedToken}=b").await?;
     ensure!(session.echo("after").await?.contains("after"));
     ensure!(field.stats("everything").await?.epoch >= 1);
     ensure!(field.pods("everything").await? == before, "pods were restarted");

@@ -1,7 +1,7 @@
 //! What pods and proxies report, and what the operator makes of it. Pods don't run on a control plane: their status is
 //! written here as a kubelet would, and their statistics are served on a loopback address of their own.
 
-use std::net::Ipv4Addr;
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
@@ -81,28 +81,36 @@ async fn serve(listener: TcpListener, reports: watch::Receiver<PoolStats>) {
 /// Runs the pods of the pool as far as their status goes. Gives what their proxies report.
 pub async fn run_pods(bench: &Bench, count: usize) -> Result<Reports> {
     let revision = bench.children("web").await?.revision()?;
-    let (reports, receiver) = watch::channel(stats(&revision));
-    let pods = until("the pods are there", async || {
+    let reports = watch::Sender::new(stats(&revision));
+    for pod in pods(bench, count).await? {
+        run_pod(bench, &pod, reports.subscribe()).await?;
+    }
+    Ok(reports)
+}
+
+async fn pods(bench: &Bench, count: usize) -> Result<Vec<Pod>> {
+    until("the pods are there", async || {
         let pods = bench.api::<Pod>().list(&ListParams::default()).await?.items;
         Ok((pods.len() == count).then_some(pods))
     })
-    .await?;
-    for pod in pods {
-        let (address, listener) = bind().await?;
-        tokio::spawn(serve(listener, receiver.clone()));
-        let started = json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
-        let proxy = json!({
-            "name": names::PROXY_CONTAINER, "image": "proxy", "imageID": "proxy", "ready": true, "started": true,
-            "restartCount": 0, "state": started
-        });
-        let status = json!({"status": {
-            "phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
-            "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [proxy]
-        }});
-        let params = PatchParams::default();
-        bench.api::<Pod>().patch_status(&pod.name_any(), &params, &Patch::Merge(status)).await?;
-    }
-    Ok(reports)
+    .await
+}
+
+async fn run_pod(bench: &Bench, pod: &Pod, reports: watch::Receiver<PoolStats>) -> Result<()> {
+    let (address, listener) = bind().await?;
+    tokio::spawn(serve(listener, reports));
+    let started = json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
+    let proxy = json!({
+        "name": names::PROXY_CONTAINER, "image": "proxy", "imageID": "proxy", "ready": true, "started": true,
+        "restartCount": 0, "state": started
+    });
+    let status = json!({"status": {
+        "phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
+        "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [proxy]
+    }});
+    let params = PatchParams::default();
+    bench.api::<Pod>().patch_status(&pod.name_any(), &params, &Patch::Merge(status)).await?;
+    Ok(())
 }
 
 #[tokio::test]
@@ -146,6 +154,40 @@ async fn a_changed_configuration_is_nudged_until_it_is_reported() -> Result<()> 
     reports.send_modify(|stats| stats.config_revision = Some(revision));
     bench.condition("web", "Progressing", "False", "UpToDate").await?;
     ensure!(bench.pool("web").await?.status.is_some_and(|status| status.updated_replicas == 2));
+    Ok(())
+}
+
+/// What each pod's end costs, by name.
+fn costs(pods: &[Pod]) -> BTreeMap<String, Option<String>> {
+    let cost = |pod: &Pod| pod.annotations().get("controller.kubernetes.io/pod-deletion-cost").cloned();
+    pods.iter().map(|pod| (pod.name_any(), cost(pod))).collect()
+}
+
+#[tokio::test]
+async fn the_idlest_proxies_go_first() -> Result<()> {
+    let bench = Bench::start(&[]).await?;
+    bench.apply(POOL).await?;
+    bench.patch("web", json!({"spec": {"replicas": 3}})).await?;
+    let fleet = pods(&bench, 3).await?;
+    let revision = bench.children("web").await?.revision()?;
+    let reports = [4, 0, 9].map(|clients| {
+        watch::Sender::new(PoolStats { client_sessions: clients, ..stats(&revision) })
+    });
+    for (pod, reports) in fleet.iter().zip(&reports) {
+        run_pod(&bench, pod, reports.subscribe()).await?;
+    }
+    bench.condition("web", "Ready", "True", "AllProxiesReady").await?;
+    ensure!(costs(&pods(&bench, 3).await?).values().all(Option::is_none), "nothing is written at rest");
+    bench.patch("web", json!({"spec": {"replicas": 2}})).await?;
+    let names = |at: [usize; 2]| at.map(|at| fleet[at].name_any());
+    let [four, nine] = names([0, 2]);
+    let left = pods(&bench, 2).await?;
+    // Three sessions with the server come on top.
+    let wanted = [(four, Some("7".to_owned())), (nine.clone(), Some("12".to_owned()))];
+    ensure!(costs(&left) == wanted.into(), "{:?}", costs(&left));
+    bench.patch("web", json!({"spec": {"replicas": 1}})).await?;
+    let left = pods(&bench, 1).await?;
+    ensure!(left[0].name_any() == nine, "{:?}", costs(&left));
     Ok(())
 }
 

@@ -22,7 +22,8 @@ pub struct Args {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
     pub admin_listen: SocketAddr,
 
-    /// The secret that client sessions are sealed with; made when missing. Without it they end with the process.
+    /// The secret that client sessions are sealed with; made when missing. Without it they end with the process. Those in files
+    /// of the same name with .next or .previous at its end are good, too.
     #[arg(long, value_name = "FILE")]
     pub session_key_file: Option<PathBuf>,
 

@@ -4,6 +4,7 @@ pub mod capabilities;
 pub mod checks;
 pub mod client;
 pub mod clients;
+pub mod keyring;
 pub mod mailbox;
 pub mod principal;
 pub mod questions;

@@ -40,9 +40,9 @@ use crate::{
         checks,
         client::ClientSession,
         clients::Clients,
-        principal::Principal,
+        keyring::{Keyring, TokenKey},
         reply::{self, Reply},
-        token::{Claims, Sealer},
+        token::Claims,
     },
     mcp::{self, Message, envelope::EnvelopeError, error::code},
     metrics::Requests,
@@ -73,7 +73,7 @@ pub struct Gateway {
     /// Those of them that share slots.
     pub audiences: Audiences,
     /// Makes and reads clients' session ids.
-    pub sealer: Sealer,
+    pub keyring: Arc<Keyring>,
     /// The other proxies of the pool, if client sessions are shared with them.
     pub peers: Option<Peers>,
     /// Counts requests.
@@ -176,13 +176,13 @@ impl Gateway {
     /// The answer of the proxy that the client session is with, if that is another. What a peer forwarded stays here.
     async fn elsewhere(&self, head: &Parts, body: &Bytes, arrival: Arrival) -> Option<Response<Reply>> {
         let peers = self.peers.as_ref().filter(|_| arrival == Arrival::Client)?;
-        let claims = self.claims(&head.headers)?;
+        let (claims, _) = self.claims(&head.headers)?;
         peers.forward(&claims, head, body, &self.shutdown).await
     }
 
     /// What the token of a request says, if it is ours.
-    fn claims(&self, headers: &HeaderMap) -> Option<Claims> {
-        self.sealer.open(headers.get(mcp::SESSION_ID)?.to_str().ok()?)
+    fn claims(&self, headers: &HeaderMap) -> Option<(Claims, Arc<TokenKey>)> {
+        self.keyring.open(headers.get(mcp::SESSION_ID)?.to_str().ok()?)
     }
 
     async fn collect(&self, body: Incoming) -> Result<Bytes, Box<Response<Reply>>> {
@@ -281,11 +281,10 @@ impl Gateway {
         let unknown = |message: &str| {
             Box::new(reply::failure(StatusCode::NOT_FOUND, id, code::SESSION_NOT_FOUND, message))
         };
-        let Some(claims) = self.claims(headers) else {
+        let Some((claims, key)) = self.claims(headers) else {
             return Err(unknown("session not found: initialize again"));
         };
-        let principal = Principal::of(headers, &config.identity_headers, self.sealer.principals());
-        if principal.binding() != claims.principal {
+        if key.principal(headers, &config.identity_headers).binding() != claims.principal {
             self.requests.count_foreign();
             return Err(unknown("session not found: initialize again"));
         }

@@ -64,13 +64,6 @@ impl Collector for PoolCollector {
         let label = |id| gateway.pool.connector().label(id).map(|label| label.to_string());
         let endpoints = gateway.pool.endpoints().into_iter();
         let endpoints: Vec<_> = endpoints.filter_map(|(id, info)| Some((label(id)?, info))).collect();
-        families::of(
-            &gateway.config.load(),
-            &gateway.pool.snapshot(),
-            &endpoints,
-            gateway.clients.len(),
-            &gateway.requests,
-            gateway.peers.as_ref().map(|peers| &*peers.outcomes),
-        )
+        families::of(gateway, &endpoints)
     }
 }

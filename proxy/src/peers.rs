@@ -25,8 +25,8 @@ use hyper_util::{
 use tokio::time::Instant;
 
 use self::directory::Directory;
-pub use self::{forward::Outcomes, listen::serve, proof::Prover, relay::Relay};
-use crate::downstream::token::Claims;
+pub use self::{forward::Outcomes, listen::serve, proof::{HEADER as PROOF, Prover}, relay::Relay};
+use crate::downstream::{keyring::Keyring, token::Claims};
 
 /// How long a connection to a peer may take; a peer that is slower counts as gone.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -44,14 +44,14 @@ const CONNECTION_IDLE: Duration = Duration::from_secs(60);
 pub struct Peers {
     directory: Arc<Directory>,
     client: Client<HttpConnector, Full<Bytes>>,
-    prover: Prover,
+    keyring: Arc<Keyring>,
     /// What became of forwarded messages.
     pub outcomes: Arc<Outcomes>,
 }
 
 impl Peers {
     /// Those at `names` (`host:port`, or several with commas), of which this one is `own`.
-    pub fn new(names: &str, own: SocketAddr, prover: Prover) -> Self {
+    pub fn new(names: &str, own: SocketAddr, keyring: Arc<Keyring>) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -64,7 +64,7 @@ impl Peers {
             .pool_idle_timeout(CONNECTION_IDLE)
             .build(tcp);
         let directory = Arc::new(Directory::new(names, own));
-        Self { directory, client, prover, outcomes: Arc::default() }
+        Self { directory, client, keyring, outcomes: Arc::default() }
     }
 
     /// Where the others reach this proxy.

@@ -12,10 +12,14 @@ use crate::{
     admin::Admin,
     args::Args,
     config::Config,
-    downstream::{clients::Clients, session_key, token::Sealer},
+    downstream::{
+        clients::Clients,
+        keyring::Keyring,
+        session_key::{self, Secrets},
+    },
     gateway::{Gateway, audience::Audiences},
     metrics::Requests,
-    peers::{self, PeerAddress, Peers, Prover},
+    peers::{self, PeerAddress, Peers},
     pool::Pool,
     readiness::Readiness,
     reload::Reload,
@@ -39,15 +43,11 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 /// If a listener or the session key can't be had.
 pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals can't be handled")?;
-    let secret = match &args.session_key_file {
-        Some(path) => session_key::load_or_create(path)?,
-        None => session_key::random()?,
-    };
-    let sealer = Sealer::new(&secret, &config.server_id).ok().context("the session key can't be used")?;
+    let keyring = keyring(&args, &config.server_id)?;
     let seen = fs::read(&args.config).ok();
     let listener = server::bind(args.listen).await?;
     let admin_listener = server::bind(args.admin_listen).await?;
-    let (peers, peer_listener) = match meet(&args, &secret, &config.server_id).await? {
+    let (peers, peer_listener) = match meet(&args, &keyring).await? {
         Some((peers, listener)) => (Some(peers), Some(listener)),
         None => (None, None),
     };
@@ -61,7 +61,7 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
         pool,
         clients: Clients::default(),
         audiences: Audiences::default(),
-        sealer,
+        keyring,
         peers,
         requests: Requests::default(),
         drain: Mutex::default(),
@@ -135,15 +135,27 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The session keys, kept as their files are; without a file one of this process alone.
+fn keyring(args: &Args, pool: &str) -> anyhow::Result<Arc<Keyring>> {
+    let secrets = match &args.session_key_file {
+        Some(path) => session_key::load_or_create(path)?,
+        None => Secrets::random()?,
+    };
+    let keyring = Arc::new(Keyring::new(&secrets, pool).ok().context("the session key can't be used")?);
+    if let Some(path) = &args.session_key_file {
+        tokio::spawn(Arc::clone(&keyring).follow(path.clone(), secrets));
+    }
+    Ok(keyring)
+}
+
 /// The other proxies and the port for them, if there are to be any.
-async fn meet(args: &Args, secret: &[u8; 32], pool: &str) -> anyhow::Result<Option<(Peers, TcpListener)>> {
+async fn meet(args: &Args, keyring: &Arc<Keyring>) -> anyhow::Result<Option<(Peers, TcpListener)>> {
     let (Some(names), Some(listen)) = (&args.peers, args.peer_listen) else { return Ok(None) };
     let listener = server::bind(listen).await?;
     let bound = listener.local_addr()?;
     let own = args.peer_address.map_or(bound, |own: PeerAddress| own.with_port(bound.port()));
     ensure!(!own.ip().is_unspecified(), "give --peer-address: the others can't reach this proxy at {own}");
-    let prover = Prover::new(secret, pool).ok().context("the session key can't be used")?;
-    let peers = Peers::new(names, own, prover);
+    let peers = Peers::new(names, own, Arc::clone(keyring));
     peers.meet().await;
     tracing::info!(own = %own, "client sessions are shared with peers");
     Ok(Some((peers, listener)))

@@ -1,6 +1,6 @@
 //! What a request is kept on one slot by, under Sticky.
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::digest;
 use crds::StickySource;
 use hyper::HeaderMap;
 
@@ -28,14 +28,14 @@ impl Gateway {
             StickySource::Principal => Affinity::from_le_bytes(claims.principal),
             StickySource::Header => {
                 let value = config.sticky_header.as_ref().and_then(|name| headers.get(name));
-                value.map_or(session, |value| self.hashed(value.as_bytes()))
+                value.map_or(session, |value| hashed(value.as_bytes()))
             }
         })
     }
+}
 
-    fn hashed(&self, value: &[u8]) -> Affinity {
-        let tag = hmac::sign(self.sealer.principals(), &[b"affinity ", value].concat());
-        let half = tag.as_ref().first_chunk().copied().unwrap_or_default();
-        Affinity::from_le_bytes(half)
-    }
+/// The same at every proxy and under every session key.
+fn hashed(value: &[u8]) -> Affinity {
+    let hash = digest::digest(&digest::SHA256, value);
+    Affinity::from_le_bytes(hash.as_ref().first_chunk().copied().unwrap_or_default())
 }

@@ -15,7 +15,6 @@ use crate::{
     config::Config,
     downstream::{
         capabilities::Capabilities,
-        principal::Principal,
         reply::{self, Reply},
         token::{Claims, Sealer},
     },
@@ -63,7 +62,8 @@ impl Gateway {
                 return reply::failure(StatusCode::BAD_REQUEST, Some(id), code::INVALID_PARAMS, &message);
             }
         };
-        let principal = Principal::of(headers, &config.identity_headers, self.sealer.principals());
+        let sealing = self.keyring.sealing();
+        let principal = sealing.principal(headers, &config.identity_headers);
         let capabilities = params.capabilities.map(compact).unwrap_or_default();
         let claims = Claims {
             id: random_id(),
@@ -94,7 +94,7 @@ impl Gateway {
                 Err(error) => return no_slot(self, &config, Some(id), &error),
             }
         };
-        let Ok(token) = self.sealer.seal(&claims) else {
+        let Ok(token) = sealing.seal(&claims) else {
             let message = "the system gives no random bytes";
             return reply::failure(StatusCode::INTERNAL_SERVER_ERROR, Some(id), code::SERVER, message);
         };

@@ -7,24 +7,19 @@ use prometheus::proto::{
 use super::Requests;
 use crate::{
     config::Config,
-    peers::Outcomes,
+    gateway::Gateway,
     pool::{CloseReason, EndpointInfo, PinReason, Snapshot, stats},
 };
 
 /// Every family of the pool.
-pub(super) fn of(
-    config: &Config,
-    now: &Snapshot,
-    endpoints: &[(String, EndpointInfo)],
-    clients: usize,
-    requests: &Requests,
-    forwarded: Option<&Outcomes>,
-) -> Vec<MetricFamily> {
+pub(super) fn of(gateway: &Gateway, endpoints: &[(String, EndpointInfo)]) -> Vec<MetricFamily> {
+    let (config, now) = (&*gateway.config.load(), &gateway.pool.snapshot());
     let maker = Maker { server_id: &config.server_id };
-    let mut all = gauges(&maker, config, now, clients);
-    all.extend(counters(&maker, now, requests));
+    let mut all = gauges(&maker, config, now, [gateway.clients.len(), gateway.keyring.len()]);
+    all.extend(counters(&maker, now, &gateway.requests));
     all.extend(of_endpoints(&maker, endpoints));
-    all.extend(forwarded.map(|outcomes| {
+    all.extend(gateway.peers.as_ref().map(|peers| {
+        let outcomes = &peers.outcomes;
         let each = outcomes.by_name().map(|(outcome, count)| maker.counter(&[("outcome", outcome)], count));
         family(
             "sessionpool_peer_forwarded_total",
@@ -52,7 +47,12 @@ pub(super) fn of(
     all
 }
 
-fn gauges(maker: &Maker<'_>, config: &Config, now: &Snapshot, clients: usize) -> Vec<MetricFamily> {
+fn gauges(
+    maker: &Maker<'_>,
+    config: &Config,
+    now: &Snapshot,
+    [clients, keys]: [usize; 2],
+) -> Vec<MetricFamily> {
     let limits = config.limits();
     let by_status = [("active", now.active), ("available", now.available), ("unhealthy", now.unhealthy)];
     let sessions = |name, help| {
@@ -86,6 +86,11 @@ fn gauges(maker: &Maker<'_>, config: &Config, now: &Snapshot, clients: usize) ->
             "Sessions that serve one client only since it left something in them.",
             MetricType::GAUGE,
             pinned,
+        ),
+        gauge(
+            "mcpgateway_pool_session_keys",
+            "Keys whose client sessions are good: more than one while a key is rotated.",
+            keys,
         ),
         gauge("mcpgateway_pool_bound_keys", "Affinity keys that are bound to a session.", now.bound_keys),
         gauge("mcpgateway_pool_leases", "Requests that hold a session.", now.leases),

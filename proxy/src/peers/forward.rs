@@ -153,7 +153,7 @@ impl Peers {
             headers.insert(header::HOST, HeaderValue::from_str(host.as_str()).ok()?);
         }
         headers.remove(header::CONTENT_LENGTH);
-        let proof = self.prover.prove(&head.method, PATH, headers)?;
+        let proof = self.keyring.prove(&head.method, PATH, headers)?;
         headers.insert(proof::HEADER, proof);
         Some(request)
     }

@@ -71,7 +71,7 @@ impl Peers {
         let path = format!("{}{}", word.path(), self.own());
         let mut request = Request::new(Full::default());
         *request.method_mut() = Method::POST;
-        let proof = self.prover.prove(&Method::POST, &path, request.headers())?;
+        let proof = self.keyring.prove(&Method::POST, &path, request.headers())?;
         request.headers_mut().insert(proof::HEADER, proof);
         let uri = Uri::builder().scheme("http").authority(peer.to_string()).path_and_query(path);
         *request.uri_mut() = uri.build().ok()?;
@@ -81,17 +81,20 @@ impl Peers {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::downstream::{keyring::Keyring, session_key::Secrets};
 
     #[test]
     fn is_told_by_every_family_of_addresses() {
         for own in ["10.0.0.1:9091", "[fd00::1]:9091"] {
-            let prover = super::super::Prover::new(&[7; 32], "default.a").unwrap();
-            let peers = Peers::new("", own.parse().unwrap(), prover);
+            let keyring = Keyring::new(&Secrets::new([7; 32], Vec::new()), "default.a").unwrap();
+            let peers = Peers::new("", own.parse().unwrap(), Arc::new(keyring));
             for word in [Word::Hello, Word::Goodbye] {
                 let request = peers.telling(word, ([10, 0, 0, 2], 9091).into()).unwrap();
                 assert_eq!(Word::read(request.uri().path()), Some((word, own.parse().unwrap())));
-                assert!(peers.prover.accepts(request.method(), request.uri().path(), request.headers()));
+                assert!(peers.keyring.accepts(request.method(), request.uri().path(), request.headers()));
             }
         }
         assert_eq!(Word::read("/mcp"), None);

@@ -35,7 +35,7 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: Cancellat
 
 async fn answer(gateway: &Arc<Gateway>, mut request: Request<Incoming>) -> Response<Reply> {
     let proved =
-        |peers: &&Peers| peers.prover.accepts(request.method(), request.uri().path(), request.headers());
+        |peers: &&Peers| peers.keyring.accepts(request.method(), request.uri().path(), request.headers());
     let Some(peers) = gateway.peers.as_ref().filter(proved) else {
         let message = "this port is for the pool's own proxies, which prove that they know the session key";
         let mut response = reply::failure(StatusCode::UNAUTHORIZED, None, code::INVALID_REQUEST, message);

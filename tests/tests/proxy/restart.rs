@@ -1,9 +1,10 @@
 //! Client sessions and the proxy's own death.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{os::unix::fs::PermissionsExt, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::json;
+use tests::eventually;
 use tests::mcp_client::{Session, tool_call};
 use tests::proxy::{Setup, manifest};
 use tests::scripted::Scripted;
@@ -93,5 +94,50 @@ async fn key_file_that_is_no_key() -> Result<()> {
     assert!(exit.code.is_some_and(|code| code != 0), "{exit:?}");
     assert!(exit.log.contains("session.key"), "{}", exit.log);
     assert_eq!(std::fs::read_to_string(file)?, "short", "it is not overwritten");
+    Ok(())
+}
+
+/// The key's file and those beside it are followed: one is made known, takes over, and the old one goes.
+#[tokio::test]
+async fn a_key_is_rotated_while_clients_go_on() -> Result<()> {
+    let server = Scripted::start().await?;
+    let spec = json!({"isolation": "Session", "poolStrategy": "Sticky"});
+    let proxy =
+        Setup::new(&manifest(&server.url(), &spec).to_string())?.arguments(&KEY).start().await?;
+    proxy.wait_until_ready().await?;
+    let file = |ending: &str| proxy.folder().join(format!("session.key{ending}"));
+    let keys = async |count: usize| {
+        let wanted = format!("mcpgateway_pool_session_keys{{server_id=\"default.test\"}} {count}\n");
+        eventually(Duration::from_secs(10), "the keys to be in force", async || {
+            ensure!(proxy.admin("/metrics").await?.1.contains(&wanted), "{wanted} is not told");
+            Ok(())
+        })
+        .await
+    };
+    let headers = [("authorization", "Bearer a")];
+    let early = Session::open_with(proxy.mcp, &headers, &json!({})).await?;
+    let old = std::fs::read_to_string(file(""))?;
+    let new = "p6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6c=";
+
+    std::fs::write(file(".next"), "no key")?;
+    early.tool("echo", &json!({"message": "a wrong key changes nothing"})).await?;
+    std::fs::write(file(".next"), new)?;
+    keys(2).await?;
+    std::fs::write(file(".previous"), &old)?;
+    keys(3).await?;
+    std::fs::write(file(""), new)?;
+    std::fs::remove_file(file(".next"))?;
+    keys(2).await?;
+    let late = Session::open_with(proxy.mcp, &headers, &json!({})).await?;
+    for session in [&early, &late] {
+        assert_eq!(session.tool("echo", &json!({"message": "both"})).await?, "both");
+    }
+    let stolen = [("authorization", "Bearer b")];
+    assert_eq!(early.with_headers(&stolen).post(&tool_call("1", "echo", &json!({}))).await?.status, 404);
+
+    std::fs::remove_file(file(".previous"))?;
+    keys(1).await?;
+    assert_eq!(early.post(&tool_call("1", "echo", &json!({}))).await?.status, 404, "its key is gone");
+    assert_eq!(late.tool("echo", &json!({"message": "goes on"})).await?, "goes on");
     Ok(())
 }

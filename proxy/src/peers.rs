@@ -25,7 +25,12 @@ use hyper_util::{
 use tokio::time::Instant;
 
 use self::directory::Directory;
-pub use self::{forward::Outcomes, listen::serve, proof::{HEADER as PROOF, Prover}, relay::Relay};
+pub use self::{
+    forward::Outcomes,
+    listen::serve,
+    proof::{HEADER as PROOF, Prover},
+    relay::Relay,
+};
 use crate::downstream::{keyring::Keyring, token::Claims};
 
 /// How long a connection to a peer may take; a peer that is slower counts as gone.

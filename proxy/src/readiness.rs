@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -18,7 +18,7 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Becomes true once, after the first handshake with the server; false for good when the process is to end. A later
+/// Becomes true once, after the first handshake with the server and when the peers know of it; false for good when the process is to end. A later
 /// outage of the server does not take clients away: they get errors that say so.
 #[derive(Debug, Default)]
 pub struct Readiness {
@@ -50,26 +50,30 @@ impl Readiness {
         self.ending.store(true, Ordering::Relaxed);
     }
 
+    /// Clients may come.
+    pub fn begin(&self) {
+        self.memory.store(memory::resident(), Ordering::Relaxed);
+        let _ = self.since.set(Instant::now());
+        self.proven.store(true, Ordering::Relaxed);
+        tracing::info!("ready");
+    }
+
     /// Waits for the first handshake. Where the pool opens none of its own accord, one is made and ended again.
-    pub async fn prove(self: Arc<Self>, gateway: Arc<Gateway>) {
+    pub async fn prove(&self, gateway: &Gateway) {
         let mut pause = FIRST_PAUSE;
-        while !self.proven.load(Ordering::Relaxed) {
+        loop {
             let config = gateway.config.load_full();
             let idle = !config.is_pooled() || gateway.is_draining();
             let proven = if idle || gateway.pool.snapshot().ever_connected {
                 true
             } else if config.warm_key().is_none() {
                 pause = (pause * 2).min(LONGEST_PAUSE);
-                handshake(&gateway).await
+                handshake(gateway).await
             } else {
                 pause = FIRST_PAUSE;
                 false
             };
             if proven {
-                self.memory.store(memory::resident(), Ordering::Relaxed);
-                let _ = self.since.set(Instant::now());
-                self.proven.store(true, Ordering::Relaxed);
-                tracing::info!("ready");
                 return;
             }
             tokio::time::sleep(pause).await;

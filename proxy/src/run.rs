@@ -5,7 +5,7 @@ use std::{fs, sync::Arc, time::Duration};
 use anyhow::{Context, ensure};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{net::TcpSocket, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -37,6 +37,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// What closing the pool's sessions may take after the last request.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
+/// Connections of peers that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
 /// Serves until a signal says to end.
 ///
 /// # Errors
@@ -47,8 +50,8 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
     let seen = fs::read(&args.config).ok();
     let listener = server::bind(args.listen).await?;
     let admin_listener = server::bind(args.admin_listen).await?;
-    let (peers, peer_listener) = match meet(&args, &keyring).await? {
-        Some((peers, listener)) => (Some(peers), Some(listener)),
+    let (peers, peer_port) = match peers(&args, &keyring)? {
+        Some((peers, port)) => (Some(peers), Some(port)),
         None => (None, None),
     };
     config.is_many &= peers.is_none();
@@ -74,7 +77,6 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
     gateway.pool.start();
     let admin = Arc::new(Admin::new(Arc::clone(&gateway), Arc::clone(&readiness), Arc::clone(&reload))?);
 
-    tokio::spawn(Arc::clone(&readiness).prove(Arc::clone(&gateway)));
     tokio::spawn({
         let reload = Arc::clone(&reload);
         async move { reload.run(seen).await }
@@ -92,10 +94,9 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
     ));
     let grace = args.shutdown();
     let peer_stop = CancellationToken::new();
-    let peer_server = peer_listener.map(|listener| {
-        tokio::spawn(keep_directory(Arc::clone(&gateway)));
-        tokio::spawn(peers::serve(listener, Arc::clone(&gateway), peer_stop.clone(), grace))
-    });
+    tokio::spawn(keep_directory(Arc::clone(&gateway)));
+    let opening = open(peer_port, Arc::clone(&gateway), Arc::clone(&readiness), peer_stop.clone(), grace);
+    let peer_server = tokio::spawn(opening);
     let server = tokio::spawn(server::serve(
         listener,
         {
@@ -122,9 +123,7 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
         () = async {
             let _ = tokio::join!(server, part(&gateway));
             peer_stop.cancel();
-            if let Some(peers) = peer_server {
-                let _ = tokio::time::timeout_at(deadline, peers).await;
-            }
+            let _ = tokio::time::timeout_at(deadline, peer_server).await;
         } => {}
         () = second(&mut signals) => tracing::warn!("ending at once"),
     }
@@ -149,16 +148,49 @@ fn keyring(args: &Args, pool: &str) -> anyhow::Result<Arc<Keyring>> {
 }
 
 /// The other proxies and the port for them, if there are to be any.
-async fn meet(args: &Args, keyring: &Arc<Keyring>) -> anyhow::Result<Option<(Peers, TcpListener)>> {
+fn peers(args: &Args, keyring: &Arc<Keyring>) -> anyhow::Result<Option<(Peers, TcpSocket)>> {
     let (Some(names), Some(listen)) = (&args.peers, args.peer_listen) else { return Ok(None) };
-    let listener = server::bind(listen).await?;
-    let bound = listener.local_addr()?;
+    let port = server::reserve(listen)?;
+    let bound = port.local_addr()?;
     let own = args.peer_address.map_or(bound, |own: PeerAddress| own.with_port(bound.port()));
     ensure!(!own.ip().is_unspecified(), "give --peer-address: the others can't reach this proxy at {own}");
-    let peers = Peers::new(names, own, Arc::clone(keyring));
-    peers.meet().await;
     tracing::info!(own = %own, "client sessions are shared with peers");
-    Ok(Some((peers, listener)))
+    Ok(Some((Peers::new(names, own, Arc::clone(keyring)), port)))
+}
+
+/// Waits until the server can be spoken to, opens the port for peers, and then says that clients may come. Before that
+/// peers find the port closed and leave this proxy alone: its server may be one of its own that still starts.
+async fn open(
+    port: Option<TcpSocket>,
+    gateway: Arc<Gateway>,
+    readiness: Arc<Readiness>,
+    stop: CancellationToken,
+    grace: Duration,
+) {
+    tokio::select! {
+        () = readiness.prove(&gateway) => {}
+        () = stop.cancelled() => return,
+    }
+    let listener = match port.map(|port| port.listen(BACKLOG)).transpose() {
+        Ok(listener) => listener,
+        // The address was free when it was bound: clients are served all the same.
+        Err(error) => {
+            tracing::error!(%error, "peers can't be served");
+            None
+        }
+    };
+    let serving = async {
+        if let Some(listener) = listener {
+            peers::serve(listener, Arc::clone(&gateway), stop, grace).await;
+        }
+    };
+    let beginning = async {
+        if let Some(peers) = &gateway.peers {
+            peers.meet().await;
+        }
+        readiness.begin();
+    };
+    tokio::join!(serving, beginning);
 }
 
 async fn keep_directory(gateway: Arc<Gateway>) {

@@ -13,7 +13,7 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,20 @@ pub struct Ending {
 /// If the address can't be bound.
 pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!("can't listen on {address}: {error}"))
+}
+
+/// Binds an address on which nobody listens yet: who connects is refused. The error names the address.
+///
+/// # Errors
+/// If the address can't be bound.
+pub fn reserve(address: SocketAddr) -> anyhow::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let bound = socket.and_then(|socket| {
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    });
+    bound.map_err(|error| anyhow::anyhow!("can't listen on {address}: {error}"))
 }
 
 /// Serves connections until `stop`, and then as `ending` says.

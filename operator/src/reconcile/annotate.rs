@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 pub async fn annotate(client: &Client, namespace: &str, pod: &str, annotations: Value) -> kube::Result<()> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
-    let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let params =
+        PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     match api.patch_metadata(pod, &params, &patch).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),

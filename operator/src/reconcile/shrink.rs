@@ -3,7 +3,6 @@
 //!
 //! Source: <https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#pod-deletion-cost>.
 
-use futures::{StreamExt, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
 
@@ -18,8 +17,6 @@ use crate::{
 
 /// What the ReplicaSet controller reads.
 const COST: &str = "controller.kubernetes.io/pod-deletion-cost";
-/// Pods that are written to at once.
-const AT_ONCE: usize = 16;
 
 /// Whether the Deployment would lose pods.
 pub fn shrinks(stored: &Deployment, wanted: &Deployment) -> bool {
@@ -30,13 +27,12 @@ pub fn shrinks(stored: &Deployment, wanted: &Deployment) -> bool {
 /// Writes what each pod's end would cost. Scaling does not depend on it: a pod that can't be told is only logged.
 pub async fn mark(context: &Context, owner: &Owner) {
     let fleet = observe(&context.watched.pods, &context.stats, owner, false).await;
-    let client = &context.client;
-    let told = stream::iter(costs(&fleet)).map(|(pod, cost)| async move {
-        if let Err(error) = annotate(client, &owner.namespace, pod, json!({COST: cost.to_string()})).await {
+    for (pod, cost) in costs(&fleet) {
+        let cost = json!({COST: cost.to_string()});
+        if let Err(error) = annotate(&context.client, &owner.namespace, pod, cost).await {
             tracing::warn!(%pod, %error, "a pod's deletion cost could not be written");
         }
-    });
-    told.buffer_unordered(AT_ONCE).collect().await
+    }
 }
 
 /// The sessions that would move or end with each pod: those of clients and those with the server. A proxy that says
@@ -66,7 +62,8 @@ mod tests {
     #[test]
     fn fewer_replicas_are_noticed() {
         let of = |replicas: Option<i32>| -> Deployment {
-            serde_json::from_value(json!({"spec": {"replicas": replicas, "selector": {}, "template": {}}})).unwrap()
+            serde_json::from_value(json!({"spec": {"replicas": replicas, "selector": {}, "template": {}}}))
+                .unwrap()
         };
         assert!(shrinks(&of(Some(3)), &of(Some(1))));
         assert!(!shrinks(&of(Some(1)), &of(Some(3))) && !shrinks(&of(Some(2)), &of(Some(2))));

@@ -152,8 +152,8 @@ pub(super) fn advice(gateway: &Gateway, readiness: &Readiness, reload: &Reload) 
 
 /// Every slot, without what is secret.
 pub(super) fn sessions(gateway: &Gateway) -> Vec<SessionInfo> {
-    let key = gateway.sealer.principals();
-    gateway.pool.slots().into_iter().map(|slot| session(slot, key)).collect()
+    let key = gateway.keyring.sealing();
+    gateway.pool.slots().into_iter().map(|slot| session(slot, key.principals())).collect()
 }
 
 fn session(slot: SlotInfo<SessionKey>, key: &hmac::Key) -> SessionInfo {

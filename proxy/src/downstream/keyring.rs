@@ -4,7 +4,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::{error::Unspecified, hmac};
 use hyper::{
     HeaderMap, Method,
     header::{HeaderName, HeaderValue},
@@ -33,7 +33,12 @@ impl TokenKey {
 
     /// Whose request it is, as tokens under this key say it.
     pub fn principal(&self, headers: &HeaderMap, identity: &[HeaderName]) -> Principal {
-        Principal::of(headers, identity, self.sealer.principals())
+        Principal::of(headers, identity, self.principals())
+    }
+
+    /// The key that principals are hashed with.
+    pub fn principals(&self) -> &hmac::Key {
+        self.sealer.principals()
     }
 
     /// Makes a token.
@@ -83,7 +88,7 @@ impl Keyring {
     }
 
     /// How many keys are good.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.keys.load().len()
     }
 
@@ -149,10 +154,7 @@ mod tests {
                 assert_eq!(key.principal(&headers, &[]).binding(), opened.principal);
                 assert_ne!(key.principal(&HeaderMap::new(), &[]).binding(), opened.principal);
                 let mut proved = HeaderMap::new();
-                proved.insert(
-                    crate::peers::PROOF,
-                    from.prove(&Method::POST, "/mcp", &proved).unwrap(),
-                );
+                proved.insert(crate::peers::PROOF, from.prove(&Method::POST, "/mcp", &proved).unwrap());
                 assert!(to.accepts(&Method::POST, "/mcp", &proved));
             }
         }

@@ -4,34 +4,30 @@ use aws_lc_rs::digest;
 use crds::StickySource;
 use hyper::HeaderMap;
 
-use super::Gateway;
 use crate::{
     config::Config, downstream::client::ClientSession, pool::Key, strategy::Affinity, upstream::SessionKey,
 };
 
-impl Gateway {
-    /// The affinity key of a request; none where the strategy has none, or the key is one client's own anyway. Where the
-    /// configured source says nothing about a request, its client session takes its place.
-    pub(super) fn affinity(
-        &self,
-        config: &Config,
-        client: &ClientSession,
-        key: &SessionKey,
-        headers: &HeaderMap,
-    ) -> Option<Affinity> {
-        let source = config.sticky_source().filter(|_| !key.is_bound())?;
-        let claims = &client.claims;
-        let session = Affinity::from_le_bytes(claims.id);
-        Some(match source {
-            StickySource::ClientSession => session,
-            StickySource::Principal if claims.principal == [0; 16] => session,
-            StickySource::Principal => Affinity::from_le_bytes(claims.principal),
-            StickySource::Header => {
-                let value = config.sticky_header.as_ref().and_then(|name| headers.get(name));
-                value.map_or(session, |value| hashed(value.as_bytes()))
-            }
-        })
-    }
+/// The affinity key of a request; none where the strategy has none, or the key is one client's own anyway. Where the
+/// configured source says nothing about a request, its client session takes its place.
+pub(super) fn affinity(
+    config: &Config,
+    client: &ClientSession,
+    key: &SessionKey,
+    headers: &HeaderMap,
+) -> Option<Affinity> {
+    let source = config.sticky_source().filter(|_| !key.is_bound())?;
+    let claims = &client.claims;
+    let session = Affinity::from_le_bytes(claims.id);
+    Some(match source {
+        StickySource::ClientSession => session,
+        StickySource::Principal if claims.principal == [0; 16] => session,
+        StickySource::Principal => Affinity::from_le_bytes(claims.principal),
+        StickySource::Header => {
+            let value = config.sticky_header.as_ref().and_then(|name| headers.get(name));
+            value.map_or(session, |value| hashed(value.as_bytes()))
+        }
+    })
 }
 
 /// The same at every proxy and under every session key.

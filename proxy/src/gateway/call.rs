@@ -11,7 +11,9 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{
-    Gateway, control,
+    Gateway,
+    affinity::affinity,
+    control,
     exchange::{Call, Exchange, Head},
     repeat::Repeat,
     ties, trouble,
@@ -95,7 +97,7 @@ impl Gateway {
             if let Some(response) = self.answer_here(&config, client, &key, id, method, params).await {
                 return response;
             }
-            let affinity = self.affinity(&config, client, &key, headers);
+            let affinity = affinity(&config, client, &key, headers);
             if client.take_lost() && (key.is_bound() || affinity.is_some()) {
                 return self.state_lost(client, id);
             }

@@ -15,7 +15,7 @@ use crate::{
 pub(super) fn of(gateway: &Gateway, endpoints: &[(String, EndpointInfo)]) -> Vec<MetricFamily> {
     let (config, now) = (&*gateway.config.load(), &gateway.pool.snapshot());
     let maker = Maker { server_id: &config.server_id };
-    let mut all = gauges(&maker, config, now, [gateway.clients.len(), gateway.keyring.len()]);
+    let mut all = gauges(&maker, config, now, [gateway.clients.len(), gateway.keyring.count()]);
     all.extend(counters(&maker, now, &gateway.requests));
     all.extend(of_endpoints(&maker, endpoints));
     all.extend(gateway.peers.as_ref().map(|peers| {

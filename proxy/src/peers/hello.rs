@@ -1,4 +1,4 @@
-//! A proxy tells the others that it is there before it serves anything: so no message of its client sessions goes to another
+//! A proxy tells the others that it is there before clients may come: so no message of its client sessions goes to another
 //! once one has come to it. When it ends it says so first: nobody sends it a request that it would not answer any more.
 
 use std::{net::SocketAddr, time::Duration};

@@ -170,9 +170,8 @@ async fn the_idlest_proxies_go_first() -> Result<()> {
     bench.patch("web", json!({"spec": {"replicas": 3}})).await?;
     let fleet = pods(&bench, 3).await?;
     let revision = bench.children("web").await?.revision()?;
-    let reports = [4, 0, 9].map(|clients| {
-        watch::Sender::new(PoolStats { client_sessions: clients, ..stats(&revision) })
-    });
+    let reports = [4, 0, 9]
+        .map(|clients| watch::Sender::new(PoolStats { client_sessions: clients, ..stats(&revision) }));
     for (pod, reports) in fleet.iter().zip(&reports) {
         run_pod(&bench, pod, reports.subscribe()).await?;
     }

@@ -102,8 +102,7 @@ async fn key_file_that_is_no_key() -> Result<()> {
 async fn a_key_is_rotated_while_clients_go_on() -> Result<()> {
     let server = Scripted::start().await?;
     let spec = json!({"isolation": "Session", "poolStrategy": "Sticky"});
-    let proxy =
-        Setup::new(&manifest(&server.url(), &spec).to_string())?.arguments(&KEY).start().await?;
+    let proxy = Setup::new(&manifest(&server.url(), &spec).to_string())?.arguments(&KEY).start().await?;
     proxy.wait_until_ready().await?;
     let file = |ending: &str| proxy.folder().join(format!("session.key{ending}"));
     let keys = async |count: usize| {

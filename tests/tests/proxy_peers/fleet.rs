@@ -41,6 +41,25 @@ impl Fleet {
 
     /// One more, which knows `peers` and is served at `own`.
     pub async fn proxy(&self, own: SocketAddr, peers: &[SocketAddr], key: &str) -> Result<Proxy> {
+        let proxy = self.launch(&self.manifest, own, peers, key).await?;
+        proxy.wait_until_ready().await?;
+        Ok(proxy)
+    }
+
+    /// One whose server is another, as beside a server of its own; it may take its time to get ready.
+    pub async fn proxy_of(&self, url: &str, own: SocketAddr, peers: &[SocketAddr]) -> Result<Proxy> {
+        let mut manifest: Value = serde_json::from_str(&self.manifest)?;
+        manifest["spec"]["upstream"]["url"] = url.into();
+        self.launch(&manifest.to_string(), own, peers, "session.key").await
+    }
+
+    async fn launch(
+        &self,
+        manifest: &str,
+        own: SocketAddr,
+        peers: &[SocketAddr],
+        key: &str,
+    ) -> Result<Proxy> {
         let peers = peers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let key = self.folder.path().join(key);
         let arguments = [
@@ -48,10 +67,7 @@ impl Fleet {
             format!("--peers={peers}"),
             format!("--peer-listen={own}"),
         ];
-        let setup = Setup::new(&self.manifest)?.arguments(&arguments.each_ref().map(String::as_str));
-        let proxy = setup.start().await?;
-        proxy.wait_until_ready().await?;
-        Ok(proxy)
+        Setup::new(manifest)?.arguments(&arguments.each_ref().map(String::as_str)).start().await
     }
 
     /// A client of `principal` whose session is made by one proxy; it can be asked and goes from proxy to proxy.

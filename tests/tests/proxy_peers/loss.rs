@@ -2,7 +2,10 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use tests::upstream::Upstream;
+use tests::{
+    scripted::{Behaviour, Scripted},
+    upstream::Upstream,
+};
 
 use crate::fleet::{Fleet, event};
 
@@ -186,5 +189,33 @@ async fn a_home_that_is_back_gets_its_sessions_back() -> Result<()> {
     for _ in 0..3 {
         assert_eq!(client.tool("recall", &json!({})).await?, "home");
     }
+    Ok(())
+}
+
+/// A proxy beside a server of its own may run before that does: what would fail there stays elsewhere until then.
+#[tokio::test]
+async fn a_proxy_whose_server_still_starts_is_sent_nothing() -> Result<()> {
+    let server = Scripted::start().await?;
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let mut fleet = Fleet::start(3, &server.url(), &json!({})).await?;
+    let mut clients = Vec::new();
+    for _ in 0..16 {
+        clients.push(fleet.client(0, "a").await?.at(1).clone());
+    }
+    fleet.kill(2).await?;
+    let url = format!("http://{address}/mcp");
+    fleet.proxies[2] = fleet.proxy_of(&url, fleet.peers[2], &fleet.peers).await?;
+    fleet.kill(0).await?;
+    for client in &clients {
+        for _ in 0..2 {
+            assert_eq!(client.tool("echo", &json!({"message": "early"})).await?, "early");
+        }
+    }
+    let own = Scripted::at(address, Behaviour::default()).await?;
+    fleet.proxies[2].wait_until_ready().await?;
+    for client in &clients {
+        assert_eq!(client.tool("echo", &json!({"message": "late"})).await?, "late");
+    }
+    ensure!(!own.calls("echo").is_empty(), "it takes part once its server is there");
     Ok(())
 }

@@ -11,7 +11,7 @@ use crds::{SessionPool, names};
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{ConfigMap, Pod, Service},
+    core::v1::{ConfigMap, Pod, PodTemplateSpec, Service},
     discovery::v1::EndpointSlice,
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
@@ -33,15 +33,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::Readiness,
     reconcile::{self, Context, error_policy, observe::describe, reconcile, references::SERVICE_NAME_LABEL},
-    watched::Watched,
+    watched::{Watched, Writers},
 };
 
 type Pool = DeserializeGuard<SessionPool>;
 
 /// Time in which changes of one pool are gathered into one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(200);
-/// Reconciles that run at once.
-const CONCURRENCY: u16 = 16;
+/// Reconciles that run at once. Each mostly waits for the API server, which shares itself out by requests in flight.
+const CONCURRENCY: u16 = 64;
 
 /// Reconciles the pools of one namespace, or of all, until `stop`; then it finishes what runs.
 pub fn run(
@@ -50,13 +50,13 @@ pub fn run(
     ready: Readiness,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + use<> {
-    let (watched, pods) = Watched::new();
-    follow(Arc::new(Context { watched, ..context.clone() }), pods, namespace, ready, stop)
+    let (watched, writers) = Watched::new();
+    follow(Arc::new(Context { watched, ..context.clone() }), writers, namespace, ready, stop)
 }
 
 async fn follow(
     context: Arc<Context>,
-    pods: Writer<Pod>,
+    writers: Writers,
     namespace: Option<String>,
     ready: Readiness,
     stop: CancellationToken,
@@ -77,12 +77,12 @@ async fn follow(
 
     Controller::for_stream(trigger, reader)
         .with_config(controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
-        .owns_stream(owned::<Deployment>(&context, namespace.as_deref()))
+        .owns_stream(deployments(&context, namespace.as_deref(), writers.deployments))
         .owns_stream(owned::<Service>(&context, namespace.as_deref()))
         .owns_stream(owned::<PodDisruptionBudget>(&context, namespace.as_deref()))
         .owns_stream(owned::<NetworkPolicy>(&context, namespace.as_deref()))
         .owns_stream(owned::<ConfigMap>(&context, namespace.as_deref()))
-        .watches_stream(proxies(client, namespace.as_deref(), pods), |pod| owner_of(&pod))
+        .watches_stream(proxies(client, namespace.as_deref(), writers.pods), |pod| owner_of(&pod))
         .watches_stream(touched::<EndpointSlice>(client, namespace.as_deref(), slices), move |slice| {
             referrers(&referring, &slice)
         })
@@ -136,13 +136,47 @@ where
         + Sync
         + 'static,
 {
+    children::<K>(context, namespace).touched_objects()
+}
+
+/// The same for Deployments, kept without what is only compared by fingerprint.
+fn deployments(
+    context: &Context,
+    namespace: Option<&str>,
+    writer: Writer<Deployment>,
+) -> impl Stream<Item = Result<Deployment, watcher::Error>> + Send + use<> {
+    children::<Deployment>(context, namespace)
+        .modify(|deployment| {
+            deployment.metadata.managed_fields = None;
+            if let Some(spec) = &mut deployment.spec {
+                spec.template = PodTemplateSpec::default();
+            }
+        })
+        .reflect(writer)
+        .touched_objects()
+}
+
+/// What the watch of a kind of child says, once its fingerprints are noted.
+fn children<K>(
+    context: &Context,
+    namespace: Option<&str>,
+) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + use<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
     let config =
         watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::FIELD_MANAGER));
     let seen = context.watched.children.clone();
     watcher::watcher(api::<K>(&context.client, namespace), config)
         .default_backoff()
         .inspect_ok(move |event| seen.note(event))
-        .touched_objects()
 }
 
 /// Every proxy's pod that comes, changes or goes, kept without what nobody here reads.

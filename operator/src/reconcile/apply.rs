@@ -1,6 +1,6 @@
 //! Third step: the children are written, and nothing that belongs to somebody else is touched.
 
-use std::{fmt::Debug, marker::PhantomData};
+use std::{fmt::Debug, marker::PhantomData, sync::Arc};
 
 use crds::names;
 use k8s_openapi::{
@@ -16,6 +16,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    runtime::reflector::{ObjectRef, Store},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -51,6 +52,7 @@ pub async fn apply(
 ) -> Result<Children<Applied>, ApplyError> {
     let (client, seen) = (&context.client, &context.watched.children);
     let known = Known { seen, written };
+    let stored = &context.watched.deployments;
     let Children { config_map, deployment, service, peers, disruption, network, state: PhantomData } =
         planned;
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &owner.namespace);
@@ -61,7 +63,7 @@ pub async fn apply(
 
     let (config_map, deployment, service, peers, disruption, network) = futures::join!(
         guard(&maps, owner, config_map, &known),
-        fleet(&deployments, owner, deployment, &known),
+        fleet(&deployments, stored, owner, deployment, &known),
         guard_optional(&services, owner, service, names::service(&owner.name), &known),
         guard(&services, owner, peers, &known),
         guard_optional(&budgets, owner, disruption, names::disruption_budget(&owner.name), &known),
@@ -170,12 +172,20 @@ async fn guard_optional<K: Child>(
 /// Looks for the Deployment, whose status is wanted, too.
 async fn fleet(
     api: &Api<Deployment>,
+    watched: &Store<Deployment>,
     owner: &Owner,
     deployment: Option<Deployment>,
     known: &Known<'_>,
 ) -> Result<Fate<Deployment>, ApplyError> {
     match deployment {
-        Some(deployment) => read(api, owner, deployment).await.map(Fate::Keep),
+        Some(deployment) => {
+            let guarded = guard(api, owner, deployment, known).await?;
+            let Guarded::Settled(deployment) = guarded else { return Ok(Fate::Keep(guarded)) };
+            match watched.get(&ObjectRef::from_obj(&deployment)) {
+                Some(stored) => Ok(Fate::Keep(Guarded::Settled(Arc::unwrap_or_clone(stored)))),
+                None => read(api, owner, deployment).await.map(Fate::Keep),
+            }
+        }
         None => guard_optional(api, owner, None, names::deployment(&owner.name), known).await,
     }
 }

@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub pod_name: Option<String>,
 
-    /// Address of /livez, /readyz and /metrics.
+    /// Address of /livez, /readyz, /metrics and, for callers on loopback, /log-filter.
     #[arg(long, default_value = "0.0.0.0:8081", value_name = "ADDRESS")]
     pub admin_listen: SocketAddr,
 

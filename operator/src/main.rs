@@ -7,14 +7,14 @@ use clap::Parser;
 use crds::PoolDefaults;
 use kube::runtime::events::{Recorder, Reporter};
 use operator::{
-    admin::{self, Readiness},
+    admin::{self, Admin, Readiness},
     args::Args,
     client, controller,
     lease::Lease,
     memory::Memory,
     metrics::Metrics,
     reconcile::{Context, observe::StatsClient, resolve::Defaults},
-    telemetry,
+    telemetry::{self, LogFilter},
     watched::Watched,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,10 +27,13 @@ const GRACE: Duration = Duration::from_millis(600);
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Err(error) = telemetry::init(args.log_format) {
-        eprintln!("error: {:#}", anyhow::Error::from(error));
-        return ExitCode::from(EX_CONFIG);
-    }
+    let log = match telemetry::init(args.log_format) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("error: {:#}", anyhow::Error::from(error));
+            return ExitCode::from(EX_CONFIG);
+        }
+    };
     let pool = match PoolDefaults::from_env(|name| std::env::var(name).ok()) {
         Ok(pool) => pool,
         Err(error) => {
@@ -38,7 +41,7 @@ fn main() -> ExitCode {
             return ExitCode::from(EX_CONFIG);
         }
     };
-    match start(args, pool) {
+    match start(args, pool, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -47,14 +50,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(args: Args, pool: PoolDefaults) -> Result<()> {
+fn start(args: Args, pool: PoolDefaults, log: LogFilter) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    let ended = runtime.block_on(run(args, pool));
+    let ended = runtime.block_on(run(args, pool, log));
     runtime.shutdown_background();
     ended
 }
 
-async fn run(args: Args, pool: PoolDefaults) -> Result<()> {
+async fn run(args: Args, pool: PoolDefaults, log: LogFilter) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let metrics = Metrics::new()?;
@@ -67,7 +70,7 @@ async fn run(args: Args, pool: PoolDefaults) -> Result<()> {
     let server = config.cluster_url.clone();
     let client = client::build(config, metrics.requests.clone())?;
     tracing::info!(admin = %listener.local_addr()?, %server, "listening");
-    tokio::spawn(admin::serve(listener, metrics.clone(), ready.clone()));
+    tokio::spawn(admin::serve(listener, Admin { metrics: metrics.clone(), ready: ready.clone(), log }));
 
     let claim = args.claim();
     ready.stand_by(claim.is_some());

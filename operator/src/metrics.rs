@@ -10,7 +10,7 @@ use prometheus::{
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
-    /// Reconciles by result: ok or error.
+    /// Reconciles by result: ok, error, or conflict when the object changed meanwhile.
     pub reconciles: IntCounterVec,
     /// Failed and refused reconciles by reason.
     pub errors: IntCounterVec,

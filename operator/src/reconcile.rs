@@ -43,6 +43,8 @@ pub mod shrink;
 pub mod verdicts;
 pub mod written;
 
+/// Time until a pool that changed while it was looked at is looked at again: its watch shows the change by then.
+const CONFLICTED: Duration = Duration::from_millis(300);
 /// Time until a pool that changes is looked at again.
 const SOON: Duration = Duration::from_secs(2);
 /// Time until a pool whose proxies run and don't serve as they should is looked at again.
@@ -84,6 +86,10 @@ pub async fn reconcile(
     };
     match &outcome {
         Ok(_) => context.metrics.reconciles.with_label_values(&["ok"]).inc(),
+        Err(error) if error.is_conflict() => {
+            context.metrics.reconciles.with_label_values(&["conflict"]).inc();
+            return Ok(Action::requeue(backoff::spread(CONFLICTED, fastrand::f64())));
+        }
         Err(error) => {
             context.metrics.reconciles.with_label_values(&["error"]).inc();
             context.metrics.errors.with_label_values(&[error.reason()]).inc();
@@ -180,7 +186,9 @@ async fn begin(pool: &SessionPool, owner: &Owner, context: &Context) -> Result<B
         status.drain.clone_from(&lifecycle.drain);
         let verdict = Verdict::no(Kind::Drained, Reason::Draining, "the drain begins");
         conditions::set(&mut status.conditions, &verdict, pool.metadata.generation, Timestamp::now());
-        report::write(&context.client, owner, &status).await.map_err(Error::Report)?;
+        let version = pool.metadata.resource_version.as_deref();
+        let stored = report::write(&context.client, owner, version, &status).await.map_err(Error::Report)?;
+        pool.metadata.resource_version = stored;
         pool.status = Some(status);
     }
     Ok(Begun { pool, lifecycle })
@@ -275,7 +283,8 @@ async fn tell(
     }
     context.describe(pool, &report.status);
     if pool.status.as_ref() != Some(&report.status) {
-        report::write(&context.client, owner, &report.status).await.map_err(Error::Report)?;
+        let version = pool.metadata.resource_version.as_deref();
+        report::write(&context.client, owner, version, &report.status).await.map_err(Error::Report)?;
     }
     events::publish(&context.recorder, &pool.object_ref(&()), notices).await;
     Ok(report.settled)
@@ -371,6 +380,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the object has changed since it was read: nothing is wrong.
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Report(kube::Error::Api(answer)) if answer.is_conflict())
+    }
+
     /// The label of the error metric.
     pub const fn reason(&self) -> &'static str {
         match self {

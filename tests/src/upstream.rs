@@ -13,7 +13,8 @@ use crate::binary::{binary, repository};
 use crate::eventually::eventually;
 use crate::mcp_client::Endpoint;
 
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Python on a busy machine takes its time.
+const START_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A running server; ended when dropped.
 #[derive(Debug)]

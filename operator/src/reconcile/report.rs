@@ -190,15 +190,27 @@ fn count(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// Stores a status. The operator owns all of it, so what it leaves out is removed.
-pub async fn write(client: &Client, owner: &Owner, status: &SessionPoolStatus) -> kube::Result<()> {
+/// Stores a status that follows from the object as it was at `version`, and gives the version that it has then. The
+/// operator owns all of the status, so what it leaves out is removed. Where the object has changed meanwhile the API server
+/// refuses it as a conflict: an operator that was replaced and does not know it yet overwrites nothing.
+pub async fn write(
+    client: &Client,
+    owner: &Owner,
+    version: Option<&str>,
+    status: &SessionPoolStatus,
+) -> kube::Result<Option<String>> {
     let api: Api<SessionPool> = Api::namespaced(client.clone(), &owner.namespace);
-    let patch = StatusPatch { api_version: names::API_VERSION, kind: names::KIND, status };
+    let patch = StatusPatch {
+        api_version: names::API_VERSION,
+        kind: names::KIND,
+        metadata: PatchedVersion { resource_version: version },
+        status,
+    };
     let params = PatchParams::apply(names::FIELD_MANAGER).force();
     match api.patch_status(&owner.name, &params, &Patch::Apply(&patch)).await {
-        Ok(_) => Ok(()),
+        Ok(stored) => Ok(stored.metadata.resource_version),
         // It was deleted meanwhile.
-        Err(kube::Error::Api(answer)) if answer.is_not_found() => Ok(()),
+        Err(kube::Error::Api(answer)) if answer.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -208,7 +220,15 @@ pub async fn write(client: &Client, owner: &Owner, status: &SessionPoolStatus) -
 struct StatusPatch<'a> {
     api_version: &'static str,
     kind: &'static str,
+    metadata: PatchedVersion<'a>,
     status: &'a SessionPoolStatus,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PatchedVersion<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_version: Option<&'a str>,
 }
 
 #[cfg(test)]

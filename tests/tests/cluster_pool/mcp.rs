@@ -19,6 +19,10 @@ pub struct Session {
 
 const VERSION: &str = "2025-11-25";
 
+fn path(field: &Field, target: &str) -> String {
+    format!("/api/v1/namespaces/{}/{target}/proxy/mcp", field.namespace)
+}
+
 impl Session {
     /// Opens one to a pool.
     pub async fn open(field: &Field, pool: &str) -> Result<Self> {
@@ -27,12 +31,22 @@ impl Session {
 
     /// Opens one to a Service, whose port has the usual name.
     pub async fn through(field: &Field, service: &str) -> Result<Self> {
-        let path = format!(
-            "/api/v1/namespaces/{}/services/{service}:{}/proxy/mcp",
-            field.namespace,
-            names::MCP_PORT_NAME
-        );
-        let mut session = Self { client: field.client.clone(), path, id: String::new() };
+        Self::begin(field, &format!("services/{service}:{}", names::MCP_PORT_NAME)).await
+    }
+
+    /// Opens one to a proxy's pod.
+    pub async fn with(field: &Field, pod: &str) -> Result<Self> {
+        Self::begin(field, &format!("pods/{pod}:{}", names::MCP_PORT)).await
+    }
+
+    /// The same client session, spoken to another proxy's pod.
+    pub fn at(&self, field: &Field, pod: &str) -> Self {
+        let path = path(field, &format!("pods/{pod}:{}", names::MCP_PORT));
+        Self { client: self.client.clone(), path, id: self.id.clone() }
+    }
+
+    async fn begin(field: &Field, target: &str) -> Result<Self> {
+        let mut session = Self { client: field.client.clone(), path: path(field, target), id: String::new() };
         let params = json!({
             "protocolVersion": VERSION, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}
         });

@@ -12,7 +12,7 @@ use kube::{
 use serde_json::json;
 use tests::{Cluster, eventually, traces::Traces};
 
-use crate::{field::Field, steady::Steady};
+use crate::{field::Field, mcp::Session, steady::Steady};
 
 /// How long the API server is gone.
 const OUTAGE: Duration = Duration::from_secs(90);
@@ -144,4 +144,59 @@ async fn a_node_is_drained_without_a_failed_call() -> Result<()> {
             .await
     };
     Box::pin(Steady::new(&field, &url).await?.without_failure(disturbing)).await
+}
+
+/// The node's cable is pulled: nobody is told, packets are just gone. Its proxies' client sessions go on at the other proxy.
+#[tokio::test]
+async fn a_lost_node_costs_no_session_that_can_move() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.add_node(2).await?;
+    let field = field(cluster).await?;
+    // Clients without a credential would each have a session of their own, which can't move.
+    field.patch("many", json!({"spec": {"isolation": "Shared"}})).await?;
+    field.condition("many", "Progressing", "False").await?;
+    let fleet = proxies(&field).await?;
+    let on = |node: &str| {
+        let pod = fleet.iter().find(|pod| node_of(pod) == Some(node));
+        pod.map(ResourceExt::name_any).with_context(|| format!("no proxy on {node}"))
+    };
+    let (stays, goes) = (on("node1")?, on("node2")?);
+    ensure!(
+        field
+            .api::<Pod>()
+            .list(&ListParams::default().labels("app=server"))
+            .await?
+            .iter()
+            .all(|pod| { node_of(pod) == Some("node1") }),
+        "the server is on the node that is to be lost"
+    );
+    let mut sessions = Vec::new();
+    for number in 0..4 {
+        let session = Session::with(&field, &goes).await?;
+        session.echo(&format!("before {number}")).await?;
+        sessions.push(session.at(&field, &stays));
+    }
+    for session in &sessions {
+        session.echo("forwarded").await?;
+    }
+
+    let cable = async |state: &str| field.run(&["ip", "link", "set", "link2", state]).await;
+    cable("down").await?;
+    let lost = Instant::now();
+    for (number, session) in sessions.iter().enumerate() {
+        let message = format!("after {number}");
+        let answer = field.until("the session to go on", async || session.echo(&message).await).await?;
+        ensure!(answer.contains(&message), "{answer}");
+    }
+    println!("client sessions of a lost node went on {:.1} s after it", lost.elapsed().as_secs_f64());
+    field.condition("many", "Ready", "False").await?;
+    println!("the status told of the lost node after {:.1} s", lost.elapsed().as_secs_f64());
+    ensure!(field.status("many").await?.ready_replicas == 1);
+
+    cable("up").await?;
+    field.condition("many", "Ready", "True").await?;
+    for session in &sessions {
+        session.echo("at home again").await?;
+    }
+    Ok(())
 }

@@ -172,3 +172,52 @@ async fn a_reset_outlives_its_operator() -> Result<()> {
     ensure!(times(&bench, "ResetStarted").await? == 1 && times(&bench, "ResetCompleted").await? == 1);
     Ok(())
 }
+
+/// Without a lease both act, and each sees what the other has not done yet.
+#[tokio::test]
+async fn two_operators_at_once_do_nothing_twice() -> Result<()> {
+    let bench = Bench::start(&[]).await?;
+    let file = kubeconfig(shared().await?, Some(&bench.namespace)).await?;
+    let other = Operator::start(&file, Some(&bench.namespace), &[]).await?;
+    bench.apply(POOL).await?;
+    let reports = run_pods(&bench, 1).await?;
+    bench.condition("web", "Progressing", "False", "UpToDate").await?;
+
+    bench.patch("web", json!({"spec": {"resetToken": "now"}})).await?;
+    until("the proxies to be told", async || {
+        let told = bench.children("web").await?.manifest()?.spec.reset_token;
+        Ok((told.as_deref() == Some("now")).then_some(()))
+    })
+    .await?;
+    follow(&bench, &reports).await?;
+    let begun = bench.status("web", |status| status.phase == Some(Phase::Resetting)).await?;
+    reports.send_modify(|stats| stats.reset_token = Some("now".to_owned()));
+    let observed = |status: &SessionPoolStatus| {
+        status.reset.as_ref().is_some_and(|reset| reset.observed_token.as_deref() == Some("now"))
+    };
+    let done = bench.status("web", observed).await?;
+
+    bench.patch("web", json!({"spec": {"desiredState": "Drained"}})).await?;
+    let draining = bench.status("web", |status| status.phase == Some(Phase::Draining)).await?;
+    let told = until("the proxies to be told", async || {
+        let children = bench.children("web").await?;
+        let told = children.manifest()?.spec.desired_state == crds::DesiredState::Drained;
+        Ok(told.then_some(children.config_map))
+    })
+    .await?;
+    bench.operator.reconciles(2.0).await?;
+    other.reconciles(2.0).await?;
+    let now = bench.status("web", |_| true).await?;
+    let resets = [&begun, &done, &now].map(|status| status.reset.clone().unwrap_or_default());
+    ensure!(resets.iter().all(|reset| reset.run.start_time == resets[0].run.start_time), "{resets:?}");
+    ensure!(resets[2].observed_tokens == ["now"] && resets[2] == resets[1], "{resets:?}");
+    let drains = [draining, now].map(|status| status.drain.unwrap_or_default().start_time);
+    ensure!(drains[0] == drains[1], "the deadline moved: {drains:?}");
+    let config: ConfigMap = bench.api().get(&names::config_map("web")).await?;
+    ensure!(config.resource_version() == told.resource_version(), "proxies were told anew");
+    for reason in ["ResetStarted", "ResetCompleted", "DrainStarted"] {
+        bench.event("web", reason).await?;
+        ensure!(times(&bench, reason).await? == 1, "{reason} was written twice");
+    }
+    Ok(())
+}

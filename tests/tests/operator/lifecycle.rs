@@ -43,6 +43,24 @@ async fn it_tells_how_it_is() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_it_logs_is_changed_while_it_runs() -> Result<()> {
+    let bench = Bench::start(&[]).await?;
+    let put = async |filter| bench.operator.request("PUT", "/log-filter", filter).await;
+    let (status, text) = put("=,=").await?;
+    ensure!(status == 400 && text.contains("operator=debug"), "{status} {text}");
+    ensure!(put("off").await?.0 == 200);
+    let before = bench.operator.lines();
+    bench.apply(POOL).await?;
+    bench.operator.reconciles(1.0).await?;
+    ensure!(bench.operator.lines() == before, "it goes on logging");
+    ensure!(put("info,operator=debug").await?.0 == 200);
+    bench.patch("web", serde_json::json!({"spec": {"poolMaxSize": 7}})).await?;
+    until("more lines", async || Ok((bench.operator.lines() > before + 1).then_some(()))).await?;
+    ensure!(bench.operator.request("POST", "/log-filter", "info").await?.0 == 405);
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_operator_watches_every_namespace() -> Result<()> {
     // A control plane of its own: this operator would look after the pools of the other tests too.
     let plane = ControlPlane::start().await?;

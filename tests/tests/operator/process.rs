@@ -3,6 +3,10 @@
 use std::{
     path::Path,
     process::{ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,6 +21,7 @@ use crate::bench::until;
 /// A running operator. It is killed when it is dropped.
 pub struct Operator {
     child: Child,
+    lines: Arc<AtomicUsize>,
     /// Where /livez, /readyz and /metrics are.
     pub admin: String,
 }
@@ -69,20 +74,34 @@ impl Operator {
             seen.push(line);
         };
         // The log is shown with a failing test's output.
+        let counted = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&counted);
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
+                count.fetch_add(1, Ordering::Relaxed);
                 println!("operator: {line}");
             }
         });
-        Ok(Self { child, admin })
+        Ok(Self { child, lines: counted, admin })
+    }
+
+    /// How many lines it has logged since its admin address answers.
+    pub fn lines(&self) -> usize {
+        self.lines.load(Ordering::Relaxed)
     }
 
     /// Asks the admin address.
     pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        self.request("GET", path, "").await
+    }
+
+    /// Asks the admin address for anything.
+    pub async fn request(&self, method: &str, path: &str, body: &'static str) -> Result<(u16, String)> {
         let url = format!("http://{}{path}", self.admin);
         let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
-            .build_http::<http_body_util::Empty<bytes::Bytes>>();
-        let response = client.get(url.parse()?).await?;
+            .build_http::<http_body_util::Full<bytes::Bytes>>();
+        let request = hyper::Request::builder().method(method).uri(url).body(body.into())?;
+        let response = client.request(request).await?;
         let status = response.status().as_u16();
         let body = http_body_util::BodyExt::collect(response.into_body()).await?.to_bytes();
         Ok((status, String::from_utf8(body.to_vec())?))

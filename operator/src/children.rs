@@ -19,6 +19,7 @@ pub mod deployment;
 pub mod disruption;
 pub mod network;
 pub mod overlay;
+pub mod placement;
 pub mod service;
 pub mod session_key;
 

@@ -9,7 +9,7 @@ use k8s_openapi::{
             Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource,
             HTTPGetAction, Lifecycle, LifecycleHandler, ObjectFieldSelector, PodSecurityContext, PodSpec,
             PodTemplateSpec, Probe, SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction,
-            TCPSocketAction, TopologySpreadConstraint, Volume, VolumeMount,
+            TCPSocketAction, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -19,7 +19,10 @@ use k8s_openapi::{
 };
 
 use crate::{
-    children::overlay::{self, OverlayError},
+    children::{
+        overlay::{self, OverlayError},
+        placement,
+    },
     reconcile::resolve::ResolvedPool,
 };
 
@@ -90,30 +93,14 @@ fn pod_template(pool: &ResolvedPool) -> PodTemplateSpec {
                 }),
                 ..PodSecurityContext::default()
             }),
-            topology_spread_constraints: Some(vec![
-                spread(name, "kubernetes.io/hostname"),
-                spread(name, "topology.kubernetes.io/zone"),
-            ]),
+            affinity: Some(placement::apart_by_zone(name)),
+            topology_spread_constraints: Some(vec![placement::over_nodes(name)]),
             // A native sidecar starts before the proxy and ends after it, so the proxy drains while its server runs.
             init_containers: pool.server.as_ref().map(|server| vec![server_container(server)]),
             containers: vec![proxy_container(pool)],
             volumes: Some(vec![config_volume(name), key_volume(name)]),
             ..PodSpec::default()
         }),
-    }
-}
-
-fn spread(pool: &str, key: &str) -> TopologySpreadConstraint {
-    TopologySpreadConstraint {
-        max_skew: 1,
-        topology_key: key.to_owned(),
-        when_unsatisfiable: "ScheduleAnyway".to_owned(),
-        label_selector: Some(LabelSelector {
-            match_labels: Some(names::selector_labels(pool)),
-            match_expressions: None,
-        }),
-        match_label_keys: Some(vec!["pod-template-hash".to_owned()]),
-        ..TopologySpreadConstraint::default()
     }
 }
 

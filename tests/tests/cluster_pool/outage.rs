@@ -29,12 +29,20 @@ spec:
   upstream: {serviceRef: {name: server, port: 80}}
 ";
 
-/// A cluster of the test's own, with the operator, the server and the pool.
-async fn field(cluster: Cluster) -> Result<Field> {
+/// A cluster of the test's own: the operator and the server on its first node, the pool's two proxies spread over all.
+async fn field(nodes: u8) -> Result<Field> {
     // It ends with this process.
-    let field = Field::on(Box::leak(Box::new(cluster))).await?;
+    let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start().await?));
+    let field = Field::on(cluster).await?;
     field.apply_any(crate::SERVICE).await?;
     field.apply_any(crate::SERVER).await?;
+    for deployment in ["operator", "server"] {
+        let name = format!("deployment/{deployment}");
+        field.kubectl(&["rollout", "status", &name, "--timeout=90s"]).await?;
+    }
+    for number in 2..=nodes {
+        cluster.add_node(number).await?;
+    }
     field.apply(POOL).await?;
     field.condition("many", "Ready", "True").await?;
     Ok(field)
@@ -61,7 +69,7 @@ fn signal(cluster: &Cluster, name: &str) -> Result<()> {
 
 #[tokio::test]
 async fn proxies_serve_without_an_api_server_and_the_operator_comes_back() -> Result<()> {
-    let field = field(Cluster::start().await?).await?;
+    let field = field(1).await?;
     let operators = ListParams::default().labels("app=operator");
     let before: Vec<_> = field.api::<Pod>().list(&operators).await?.iter().map(ResourceExt::uid).collect();
     let proxy = proxies(&field).await?.into_iter().next().context("no proxy")?;
@@ -105,9 +113,7 @@ async fn proxies_serve_without_an_api_server_and_the_operator_comes_back() -> Re
 
 #[tokio::test]
 async fn a_node_is_drained_without_a_failed_call() -> Result<()> {
-    let cluster = Cluster::start().await?;
-    cluster.add_node(2).await?;
-    let field = field(cluster).await?;
+    let field = field(2).await?;
     let nodes: Api<Node> = Api::all(field.client.clone());
     let fleet = proxies(&field).await?;
     let server = field.api::<Pod>().list(&ListParams::default().labels("app=server")).await?.items;
@@ -149,9 +155,7 @@ async fn a_node_is_drained_without_a_failed_call() -> Result<()> {
 /// The node's cable is pulled: nobody is told, packets are just gone. Its proxies' client sessions go on at the other proxy.
 #[tokio::test]
 async fn a_lost_node_costs_no_session_that_can_move() -> Result<()> {
-    let cluster = Cluster::start().await?;
-    cluster.add_node(2).await?;
-    let field = field(cluster).await?;
+    let field = field(2).await?;
     // Clients without a credential would each have a session of their own, which can't move.
     field.patch("many", json!({"spec": {"isolation": "Shared"}})).await?;
     field.condition("many", "Progressing", "False").await?;
@@ -189,8 +193,10 @@ async fn a_lost_node_costs_no_session_that_can_move() -> Result<()> {
         ensure!(answer.contains(&message), "{answer}");
     }
     println!("client sessions of a lost node went on {:.1} s after it", lost.elapsed().as_secs_f64());
-    field.condition("many", "Ready", "False").await?;
+    let told = field.condition("many", "Degraded", "True").await?;
     println!("the status told of the lost node after {:.1} s", lost.elapsed().as_secs_f64());
+    ensure!(told.reason == "ProxiesUnreachable" && told.message.contains(&goes), "{told:?}");
+    field.condition("many", "Ready", "False").await?;
     ensure!(field.status("many").await?.ready_replicas == 1);
 
     cable("up").await?;

@@ -7,6 +7,7 @@ mod pools;
 pub mod record;
 pub mod reviews;
 pub mod serve;
+pub mod trim;
 pub mod write;
 
 use std::{sync::Arc, time::Duration};

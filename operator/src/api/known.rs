@@ -9,7 +9,7 @@ use crds::{
 use futures::{StreamExt, TryStreamExt, future};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, ResourceExt,
     core::{DeserializeGuard, error_boundary::InvalidObject},
     runtime::{
         WatchStreamExt,
@@ -19,11 +19,13 @@ use kube::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::id_of;
+use super::{id_of, trim};
 use crate::reconcile::observe::pods_of;
 
 /// Longest wait for the first lists.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Objects that are listed at once: each page is in memory as a whole.
+const PAGE: u32 = 100;
 
 /// Pools and pods of the watched namespaces.
 #[derive(Clone)]
@@ -103,9 +105,8 @@ impl Scope {
             Some(namespace) => Api::namespaced(client.clone(), namespace),
             None => Api::all(client.clone()),
         };
-        let watch = watcher::watcher(all, watcher::Config::default())
+        let watch = watcher::watcher(all, watcher::Config::default().page_size(PAGE))
             .default_backoff()
-            .modify(|pool| pool.meta_mut().managed_fields = None)
             .map_ok(readable)
             .reflect(pools_writer)
             .take_until(stop.clone().cancelled_owned());
@@ -114,14 +115,12 @@ impl Scope {
             Some(namespace) => Api::namespaced(client.clone(), namespace),
             None => Api::all(client.clone()),
         };
-        let watch = watcher::watcher(all, watcher::Config::default().labels(names::POOL_LABEL))
-            .default_backoff()
-            .modify(|pod| {
-                pod.spec = None;
-                pod.metadata.managed_fields = None;
-            })
-            .reflect(pods_writer)
-            .take_until(stop.clone().cancelled_owned());
+        let watch =
+            watcher::watcher(all, watcher::Config::default().labels(names::POOL_LABEL).page_size(PAGE))
+                .default_backoff()
+                .modify(trim::pod)
+                .reflect(pods_writer)
+                .take_until(stop.clone().cancelled_owned());
         tokio::spawn(watch.for_each(|_| future::ready(())));
         Self { namespace, pools, pods }
     }
@@ -138,9 +137,9 @@ fn readable(event: Event<DeserializeGuard<SessionPool>>) -> Event<SessionPool> {
     };
     match event {
         Event::Init => Event::Init,
-        Event::InitApply(pool) => pool.0.map_or_else(gone, Event::InitApply),
+        Event::InitApply(pool) => pool.0.map_or_else(gone, |pool| Event::InitApply(trim::pool(pool))),
         Event::InitDone => Event::InitDone,
-        Event::Apply(pool) => pool.0.map_or_else(gone, Event::Apply),
+        Event::Apply(pool) => pool.0.map_or_else(gone, |pool| Event::Apply(trim::pool(pool))),
         Event::Delete(pool) => pool.0.map_or_else(gone, Event::Delete),
     }
 }

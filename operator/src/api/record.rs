@@ -8,6 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{id_of, known::Known, numbers::Numbers};
+use crate::reconcile::observe;
 
 /// Pools that are asked at once.
 const AT_ONCE: usize = 16;
@@ -41,8 +42,8 @@ async fn round(known: &Known, numbers: &Arc<Numbers>) {
             let id = id_of(&pool);
             let pods = pods.remove(&id).unwrap_or_default();
             async move {
-                // Without a proxy there is nothing to be told.
-                if !pods.is_empty() {
+                // Without a proxy that runs there is nothing to be told.
+                if pods.iter().any(|pod| observe::runs(pod)) {
                     numbers.of(&pool, &id, pods, FRESH).await;
                     numbers.record(&pool, &id).await;
                 }

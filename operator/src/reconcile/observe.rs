@@ -234,7 +234,7 @@ pub async fn ask_at<T: DeserializeOwned>(
 ) -> Vec<(String, Result<T, String>)> {
     let mut answers: Vec<_> = stream::iter(pods)
         .map(|pod| async move {
-            let ip = address(&pod).filter(|_| report(&pod).running)?;
+            let ip = address(&pod).filter(|_| runs(&pod))?;
             Some((pod.name_any(), stats.get(ip, path, limit).await))
         })
         .buffer_unordered(AT_ONCE)
@@ -249,13 +249,20 @@ fn address(pod: &Pod) -> Option<&str> {
     pod.status.as_ref()?.pod_ip.as_deref()
 }
 
+/// The status of a pod's proxy.
+fn container(pod: &Pod) -> Option<&ContainerStatus> {
+    let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let named = |name| containers.iter().find(|container| container.name == name);
+    named(names::INJECTED_CONTAINER).or_else(|| named(names::PROXY_CONTAINER))
+}
+
+/// Whether a pod's proxy runs.
+pub fn runs(pod: &Pod) -> bool {
+    container(pod).and_then(|proxy| proxy.state.as_ref()).is_some_and(|state| state.running.is_some())
+}
+
 fn report(pod: &Pod) -> PodReport {
-    let status = pod.status.as_ref();
-    let proxy = status.and_then(|status| status.container_statuses.as_ref()).and_then(|containers| {
-        let named = |name| containers.iter().find(|container| container.name == name);
-        named(names::INJECTED_CONTAINER).or_else(|| named(names::PROXY_CONTAINER))
-    });
-    let running = proxy.and_then(|proxy| proxy.state.as_ref()).is_some_and(|state| state.running.is_some());
+    let (proxy, running) = (container(pod), runs(pod));
     let uid = pod.metadata.uid.clone().unwrap_or_default();
     PodReport {
         name: pod.metadata.name.clone().unwrap_or_default(),

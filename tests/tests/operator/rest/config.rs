@@ -126,7 +126,7 @@ async fn what_is_wrong_is_refused_and_changes_nothing() -> Result<()> {
         (r#"{"pool_min_sise": 3}"#, 400, "did you mean pool_min_size?"),
         (r#"{"poolMinSize": 3}"#, 400, "did you mean pool_min_size?"),
         (r#"{"pool_min_size": "#, 400, "no JSON"),
-        (r#"[1]"#, 400, "must be a JSON object"),
+        (r"[1]", 400, "must be a JSON object"),
         ("", 400, "empty"),
         (r#"{"pool_min_size": -1}"#, 422, "a whole number from 0 to 10000"),
         (r#"{"pool_timeout": 0}"#, 422, "from 1 to 3600"),

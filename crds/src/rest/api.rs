@@ -354,7 +354,7 @@ mod tests {
             assert!(target.is_some(), "{reference} leads nowhere");
         }
         let methods = document["paths"].as_object().unwrap().values();
-        assert_eq!(methods.map(|path| path.as_object().unwrap().len()).sum::<usize>(), 12);
+        assert_eq!(methods.map(|path| path.as_object().unwrap().len()).sum::<usize>(), 13);
     }
 
     #[test]

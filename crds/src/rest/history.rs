@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(history.since, "1970-01-01T00:14:45Z");
         assert_eq!(history.samples[0].time, "1970-01-01T00:15:00Z");
         assert_eq!((history.samples[0].call_seconds, history.samples[1].call_seconds), (Some(0.5), None));
-        assert_eq!(recording.history(at(0), at(299 * 15 + 1800)).samples.len(), 120, "the rest is too old");
+        assert_eq!(recording.history(at(0), at(299 * 15 + 1800)).samples.len(), 121, "the rest is too old");
         assert_eq!(size_of::<Kept>(), 32, "a thousand pools take 8 MB");
     }
 }

@@ -1,6 +1,9 @@
 //! Command line and environment.
 
-use std::net::SocketAddr;
+use std::{
+    net::{AddrParseError, SocketAddr},
+    str::FromStr,
+};
 
 use clap::{Parser, ValueEnum};
 
@@ -43,9 +46,30 @@ pub struct Args {
     #[arg(long, default_value = "0.0.0.0:8081", value_name = "ADDRESS")]
     pub admin_listen: SocketAddr,
 
+    /// Address of REST and of the page, or off.
+    #[arg(long, default_value = "0.0.0.0:8000", value_name = "ADDRESS|off")]
+    pub api_listen: Listen,
+
     /// Form of the log lines.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// Where something is served, if anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// At an address.
+    At(SocketAddr),
+    /// Nowhere.
+    Off,
+}
+
+impl FromStr for Listen {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" { Ok(Self::Off) } else { text.parse().map(Self::At) }
+    }
 }
 
 /// Form of the log lines.
@@ -87,6 +111,17 @@ mod tests {
         let args = Args::try_parse_from(["sessionpool-operator", "--proxy-image=proxy:1"]).unwrap();
         assert_eq!(args.scopes(), [None]);
         assert_eq!(args.admin_listen.port(), 8081);
+    }
+
+    #[test]
+    fn rest_can_be_switched_off() {
+        let listen = |arguments: &[&str]| {
+            let all = ["sessionpool-operator", "--proxy-image=proxy:1"].iter().chain(arguments);
+            Args::try_parse_from(all).map(|args| args.api_listen)
+        };
+        assert_eq!(listen(&[]).unwrap(), Listen::At(([0, 0, 0, 0], 8000).into()));
+        assert_eq!(listen(&["--api-listen=off"]).unwrap(), Listen::Off);
+        assert!(listen(&["--api-listen=on"]).is_err());
     }
 
     #[test]

@@ -232,6 +232,7 @@ async fn what_the_chart_renders_is_the_definition_and_the_rights() -> Result<()>
     let roles = of_kind(&manifests, "ClusterRole")?;
     for (suffix, path) in [
         ("default", "operator/roles/operator.yaml"),
+        ("default-api", "operator/roles/api.yaml"),
         ("view", "operator/roles/view.yaml"),
         ("edit", "operator/roles/edit.yaml"),
         ("admin", "operator/roles/admin.yaml"),
@@ -242,8 +243,8 @@ async fn what_the_chart_renders_is_the_definition_and_the_rights() -> Result<()>
         let role = roles.iter().find(ends).with_context(|| format!("no role {suffix}"))?;
         ensure!(role["rules"] == rights(path)?, "{role:#}");
     }
-    ensure!(roles.len() == 4, "{roles:#?}");
-    ensure!(of_kind(&manifests, "ClusterRoleBinding")?.len() == 1);
+    ensure!(roles.len() == 5, "{roles:#?}");
+    ensure!(of_kind(&manifests, "ClusterRoleBinding")?.len() == 2);
     let policies = of_kind(&manifests, "ValidatingAdmissionPolicy")?;
     let bindings = of_kind(&manifests, "ValidatingAdmissionPolicyBinding")?;
     ensure!(policies.len() == 2 && bindings.len() == 2);
@@ -251,7 +252,7 @@ async fn what_the_chart_renders_is_the_definition_and_the_rights() -> Result<()>
         ensure!(binding["spec"]["policyName"] == policy["metadata"]["name"], "{binding:#}");
     }
     let without = rendered(&["--set", "permissions.roles=false,permissions.operate=false"]).await?;
-    ensure!(of_kind(&without, "ClusterRole")?.len() == 1);
+    ensure!(of_kind(&without, "ClusterRole")?.len() == 2);
     ensure!(of_kind(&without, "ValidatingAdmissionPolicy")?.is_empty());
     Ok(())
 }
@@ -283,8 +284,14 @@ async fn pods_get_proxies_where_the_cluster_can_give_them() -> Result<()> {
 #[tokio::test]
 async fn named_namespaces_bound_the_rights() -> Result<()> {
     let manifests = rendered(&["--set", "watchNamespaces={a,b}"]).await?;
-    ensure!(of_kind(&manifests, "ClusterRoleBinding")?.is_empty(), "rights in every namespace");
-    let own = "crds.install=false,permissions.roles=false,permissions.operate=false";
+    let everywhere = of_kind(&manifests, "ClusterRoleBinding")?;
+    let reviews =
+        |binding: &serde_json::Value| binding["roleRef"]["name"] == "sessionpool-operator-default-api";
+    ensure!(
+        everywhere.len() == 1 && everywhere.iter().all(reviews),
+        "rights in every namespace: {everywhere:#?}"
+    );
+    let own = "crds.install=false,permissions.roles=false,permissions.operate=false,api.enabled=false";
     let least = rendered(&["--set", "watchNamespaces={a,b}", "--set", own]).await?;
     ensure!(of_kind(&least, "ClusterRole")?.is_empty(), "a namespace's admin can't install it: {least}");
     let role: ClusterRole = serde_yaml::from_str(&text("operator/roles/operator.yaml")?)?;

@@ -57,7 +57,7 @@ async fn run() -> Result<ExitCode> {
         .env_clear()
         .env("KUBECONFIG", kubeconfig(&plane)?)
         .env("RUST_LOG", "warn")
-        .args(["--proxy-image=proxy.test/proxy:1", "--admin-listen=127.0.0.1:0"])
+        .args(["--proxy-image=proxy.test/proxy:1", "--admin-listen=127.0.0.1:0", "--api-listen=127.0.0.1:0"])
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()?;

@@ -170,7 +170,9 @@ pub async fn shared() -> Result<&'static ControlPlane> {
 /// Installs the CRD and the operator's role.
 pub async fn install(plane: &ControlPlane) -> Result<()> {
     let mut files = vec!["crds/sessionpool.yaml".to_owned()];
-    files.extend(["operator", "view", "edit", "admin"].map(|role| format!("operator/roles/{role}.yaml")));
+    files.extend(
+        ["operator", "api", "view", "edit", "admin"].map(|role| format!("operator/roles/{role}.yaml")),
+    );
     files.extend(
         ["operate", "scale", "inject", "injected"].map(|policy| format!("operator/policies/{policy}.yaml")),
     );

@@ -5,7 +5,8 @@
 //! - [`manifest`]: reading a manifest from a file, with the rules that the API server applies;
 //! - [`support`]: what this version refuses, since it does not do it yet;
 //! - [`names`]: what operator, proxies and chart call things;
-//! - [`wire`]: what a proxy tells about itself.
+//! - [`wire`]: what a proxy tells about itself;
+//! - `rest` (a feature): paths, JSON, rules and the OpenAPI document of REST, the same for operator and proxy.
 //!
 //! Nothing here talks to a network.
 #![deny(missing_docs)]
@@ -14,6 +15,8 @@ pub mod defaults;
 pub mod manifest;
 pub mod names;
 pub mod optimize;
+#[cfg(feature = "rest")]
+pub mod rest;
 pub mod schema;
 pub mod settings;
 pub mod spec;

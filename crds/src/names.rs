@@ -11,6 +11,9 @@ pub const KIND: &str = "SessionPool";
 /// The field manager of all that the operator applies.
 pub const FIELD_MANAGER: &str = "sessionpool-operator";
 
+/// The field manager of all that REST applies.
+pub const API_FIELD_MANAGER: &str = "sessionpool-api";
+
 /// Label: what an object is.
 pub const NAME_LABEL: &str = "app.kubernetes.io/name";
 /// Label: the pool that an object belongs to.

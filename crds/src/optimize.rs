@@ -3,12 +3,14 @@
 //! Each rule is a function that looks at one symptom and may propose changes. Rules see what was measured, never each
 //! other's proposals; they are asked in a fixed order, and the first proposal for a parameter stands.
 
+mod merge;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::merge::merge;
 use crate::{
     Isolation, PoolStrategy, SessionPoolSpec,
     settings::Settings,
@@ -31,7 +33,8 @@ pub struct Observed<'a> {
 }
 
 /// The parameters that advice is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "rest", derive(utoipa::ToSchema))]
 pub struct Parameters {
     /// Whether sessions are pooled.
     pub pool_enabled: bool,
@@ -53,6 +56,7 @@ pub struct Parameters {
 
 /// Why something should be changed, or can't be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "rest", derive(utoipa::ToSchema))]
 pub struct Reason {
     /// One word in snake case.
     pub code: String,
@@ -64,6 +68,7 @@ pub struct Reason {
 
 /// A recommendation and its reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "rest", derive(utoipa::ToSchema))]
 pub struct Advice {
     /// What applies.
     pub current: Parameters,
@@ -145,7 +150,7 @@ impl Parameters {
             pool_timeout: settings.timeout.as_secs(),
             pool_recycle_seconds: settings.recycle.map_or(0, |age| age.as_secs()),
             pool_max_requests: settings.max_requests.unwrap_or(0),
-            isolation: isolation(spec.isolation).to_owned(),
+            isolation: spec.isolation.snake_case().to_owned(),
         }
     }
 
@@ -162,15 +167,7 @@ impl Parameters {
             }
             Change::RecycleSeconds(seconds) => self.pool_recycle_seconds = seconds,
             Change::MaxRequests(requests) => self.pool_max_requests = requests,
-            Change::Isolation(kind) => isolation(kind).clone_into(&mut self.isolation),
+            Change::Isolation(kind) => kind.snake_case().clone_into(&mut self.isolation),
         }
-    }
-}
-
-fn isolation(isolation: Isolation) -> &'static str {
-    match isolation {
-        Isolation::Session => "session",
-        Isolation::Principal => "principal",
-        Isolation::Shared => "shared",
     }
 }

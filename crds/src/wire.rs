@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// creates - destroys = total, acquisitions - releases = `active_leases`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "rest", derive(utoipa::ToSchema))]
 pub struct PoolStats {
     /// The pool's own id.
     pub pool_id: String,
@@ -93,6 +94,8 @@ pub struct PoolStats {
     pub reset_token: Option<String>,
     /// Sessions from before the last reset that are still open.
     pub outdated_sessions: u64,
+    /// How old the open sessions are; none while there is none.
+    pub session_age_seconds: Option<AgeQuantiles>,
     /// Memory of this process, in bytes.
     pub memory_bytes: u64,
     /// Its memory when it had become ready, in bytes.
@@ -151,9 +154,30 @@ fn growth(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) -> BTreeM
     grown.filter(|(_, count)| *count > 0).collect()
 }
 
+/// How old sessions are, in seconds: that of the median, and the ages that 95 and 99 of 100 sessions do not exceed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "rest", derive(utoipa::ToSchema))]
+pub struct AgeQuantiles {
+    /// The median.
+    pub p50: f64,
+    /// The 95th percentile.
+    pub p95: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+}
+
+impl AgeQuantiles {
+    /// Those of ages in ascending order; none without any.
+    pub fn of(ascending: &[f64]) -> Option<Self> {
+        let at = |share: usize| ascending.get(ascending.len().saturating_sub(1) * share / 100).copied();
+        Some(Self { p50: at(50)?, p95: at(95)?, p99: at(99)? })
+    }
+}
+
 /// One of the server's addresses.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "rest", derive(utoipa::ToSchema))]
 pub struct EndpointStats {
     /// The address, without what may be secret in it.
     pub endpoint: String,
@@ -174,6 +198,7 @@ pub struct EndpointStats {
 /// What a proxy knows of its MCP server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "rest", derive(utoipa::ToSchema))]
 pub struct UpstreamState {
     /// Whether the last attempt to open a session succeeded; none before the first.
     pub reachable: Option<bool>,
@@ -184,6 +209,7 @@ pub struct UpstreamState {
 /// One entry of `GET /pool/sessions`. Holds no credential and no id of the server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "rest", derive(utoipa::ToSchema))]
 pub struct SessionInfo {
     /// The pool's own number of the slot.
     pub id: u64,

@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod advice;
+pub mod api;
 pub mod args;
 pub mod backoff;
 pub mod children;

@@ -4,11 +4,12 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use crds::PoolDefaults;
+use crds::{PoolDefaults, rest};
 use kube::runtime::events::{Recorder, Reporter};
 use operator::{
     admin::{self, Admin, Readiness},
-    args::Args,
+    api::{Api, serve},
+    args::{Args, Listen},
     client, controller,
     lease::Lease,
     memory::Memory,
@@ -17,13 +18,28 @@ use operator::{
     telemetry::{self, LogFilter},
     watched::Watched,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Wrong configuration, as in `sysexits.h`.
 const EX_CONFIG: u8 = 78;
 /// Time that running reconciles get to finish after SIGTERM.
 const GRACE: Duration = Duration::from_millis(600);
+
+/// What asks the process to end.
+struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -58,8 +74,8 @@ fn start(args: Args, pool: PoolDefaults, log: LogFilter) -> Result<()> {
 }
 
 async fn run(args: Args, pool: PoolDefaults, log: LogFilter) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let ending =
+        Ending { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
     let metrics = Metrics::new()?;
     let scopes = args.scopes();
     let ready = Readiness::awaiting(scopes.len());
@@ -69,15 +85,43 @@ async fn run(args: Args, pool: PoolDefaults, log: LogFilter) -> Result<()> {
         .context("no way to the API server: run in a pod with a service account, or set KUBECONFIG")?;
     let server = config.cluster_url.clone();
     let client = client::build(config, metrics.requests.clone())?;
-    tracing::info!(admin = %listener.local_addr()?, %server, "listening");
+    let stop = CancellationToken::new();
+    let rest = match args.api_listen {
+        Listen::At(address) => Some(serve::bind(address).await?),
+        Listen::Off => None,
+    };
+    let rest_address = rest.as_ref().and_then(|listener| listener.local_addr().ok());
+    let rest_address = rest_address.map(tracing::field::display);
+    tracing::info!(admin = %listener.local_addr()?, api = rest_address, %server, "listening");
     tokio::spawn(admin::serve(listener, Admin { metrics: metrics.clone(), ready: ready.clone(), log }));
+    let rest = rest.map(|listener| {
+        let api = Api::start(&client, pool, &scopes, &stop);
+        tokio::spawn(serve::serve(listener, rest::router(api), stop.clone()))
+    });
+    let ended = act(args, pool, client, metrics, ready, &stop, ending).await;
+    stop.cancel();
+    if let Some(rest) = rest {
+        let _ended = rest.await;
+    }
+    tracing::info!("ended");
+    ended
+}
 
-    let claim = args.claim();
+/// Waits for its turn, and then acts on pools until the end.
+async fn act(
+    args: Args,
+    pool: PoolDefaults,
+    client: kube::Client,
+    metrics: Metrics,
+    ready: Readiness,
+    stop: &CancellationToken,
+    mut ending: Ending,
+) -> Result<()> {
+    let (claim, scopes) = (args.claim(), args.scopes());
     ready.stand_by(claim.is_some());
     let mut lease = tokio::select! {
         lease = Lease::acquire(&client, claim, &metrics) => lease,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        () = ending.asked() => return Ok(()),
     };
     ready.stand_by(false);
     let context = Context {
@@ -89,7 +133,6 @@ async fn run(args: Args, pool: PoolDefaults, log: LogFilter) -> Result<()> {
         memory: Arc::new(Memory::default()),
         metrics,
     };
-    let stop = CancellationToken::new();
     let controllers = TaskTracker::new();
     for namespace in scopes {
         tracing::info!(namespace = namespace.as_deref().unwrap_or("all"), "watching pools");
@@ -97,8 +140,7 @@ async fn run(args: Args, pool: PoolDefaults, log: LogFilter) -> Result<()> {
     }
     controllers.close();
     let ended = tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        () = ending.asked() => Ok(()),
         () = lease.lost() => Err(anyhow::anyhow!("another operator took over")),
         () = controllers.wait() => Err(anyhow::anyhow!("every watch ended")),
     };
@@ -107,6 +149,5 @@ async fn run(args: Args, pool: PoolDefaults, log: LogFilter) -> Result<()> {
         tracing::warn!("a reconcile was cut off; the next operator repeats it");
     }
     lease.release().await;
-    tracing::info!("ended");
     ended
 }

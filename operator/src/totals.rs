@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crds::wire::PoolStats;
+use crds::{PoolStatsStatus, wire::PoolStats};
 
 use crate::reconcile::observe::Fleet;
 
@@ -111,6 +111,29 @@ impl From<&PoolStats> for Sample {
                 unhealthy: stats.unhealthy_sessions,
                 min_size: stats.min_size,
                 max_size: stats.max_size,
+            },
+        }
+    }
+}
+
+impl From<&PoolStatsStatus> for Sample {
+    fn from(stats: &PoolStatsStatus) -> Self {
+        let unsigned = |number: i64| u64::try_from(number).unwrap_or_default();
+        Self {
+            counters: Counters {
+                acquisitions: unsigned(stats.total_acquisitions),
+                releases: unsigned(stats.total_releases),
+                timeouts: unsigned(stats.total_timeouts),
+                creates: unsigned(stats.total_creates),
+                destroys: unsigned(stats.total_destroys),
+            },
+            gauges: Gauges {
+                total: unsigned(stats.total_sessions),
+                active: unsigned(stats.active_sessions),
+                available: unsigned(stats.available_sessions),
+                unhealthy: unsigned(stats.unhealthy_sessions),
+                min_size: unsigned(stats.min_size),
+                max_size: unsigned(stats.max_size),
             },
         }
     }

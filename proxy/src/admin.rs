@@ -1,4 +1,4 @@
-//! The admin port: health, metrics, statistics. Read only.
+//! The admin port: health, metrics, statistics. Read only, but for REST where that is asked for.
 
 pub mod report;
 
@@ -12,7 +12,7 @@ use hyper::{
     header::{self, HeaderValue},
 };
 
-use crate::{gateway::Gateway, metrics::Metrics, readiness::Readiness, reload::Reload};
+use crate::{api::Rest, gateway::Gateway, metrics::Metrics, readiness::Readiness, reload::Reload};
 
 /// Answers on the admin port.
 pub struct Admin {
@@ -20,6 +20,7 @@ pub struct Admin {
     readiness: Arc<Readiness>,
     reload: Arc<Reload>,
     metrics: Metrics,
+    rest: Option<Rest>,
 }
 
 impl Admin {
@@ -31,13 +32,21 @@ impl Admin {
         gateway: Arc<Gateway>,
         readiness: Arc<Readiness>,
         reload: Arc<Reload>,
+        rest: Option<Rest>,
     ) -> prometheus::Result<Self> {
         let metrics = Metrics::new(&gateway)?;
-        Ok(Self { gateway, readiness, reload, metrics })
+        Ok(Self { gateway, readiness, reload, metrics, rest })
     }
 
     /// Answers one request.
-    pub fn handle(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    pub async fn handle(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        match &self.rest {
+            Some(rest) if Rest::has(request.uri().path()) => rest.answer(request).await,
+            _ => self.report(&request),
+        }
+    }
+
+    fn report(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this port is read only: use GET\n");
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -53,6 +62,10 @@ impl Admin {
             "/pool/stats" => json(&report::stats(&self.gateway, &self.readiness, &self.reload)),
             "/pool/sessions" => json(&report::sessions(&self.gateway)),
             "/pool/optimize" => json(&report::advice(&self.gateway, &self.readiness, &self.reload)),
+            path if Rest::has(path) => text(
+                StatusCode::NOT_FOUND,
+                format!("nothing at {path}: start the proxy with --api-token-file to have REST here\n"),
+            ),
             path => text(
                 StatusCode::NOT_FOUND,
                 format!(

@@ -22,6 +22,11 @@ pub struct Args {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
     pub admin_listen: SocketAddr,
 
+    /// Serves REST on the admin port too, for whoever has the token in this file: /api/servers and what is below it, and
+    /// /openapi.json. What is written by it changes the file of --config. Without this the port is read only.
+    #[arg(long, value_name = "FILE")]
+    pub api_token_file: Option<PathBuf>,
+
     /// The secret that client sessions are sealed with; made when missing. Without it they end with the process. Those in files
     /// of the same name with .next or .previous at its end are good, too.
     #[arg(long, value_name = "FILE")]

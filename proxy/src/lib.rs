@@ -8,9 +8,11 @@
 //! - [`upstream`]: sessions with the MCP server;
 //! - [`peers`]: the other proxies of the pool, where client sessions may live;
 //! - [`mcp`]: the wire format on both sides;
+//! - [`api`]: REST of a proxy without Kubernetes;
 //! - [`config`], [`admin`], [`metrics`], [`readiness`], [`server`], [`signals`]: running the process.
 
 pub mod admin;
+pub mod api;
 pub mod args;
 pub mod config;
 pub mod downstream;

@@ -23,6 +23,7 @@ pub struct Reload {
     path: PathBuf,
     gateway: Arc<Gateway>,
     error: ArcSwapOption<String>,
+    /// Held while the file is taken over, so that what is in force is what was read last.
     operations: Mutex<Operations>,
     /// What was counted under the parameters in force.
     pub measured: Measured,
@@ -64,7 +65,9 @@ impl Reload {
         }
     }
 
-    fn take_over(&self) {
+    /// Reads the file and takes it over at once, if it is good.
+    pub fn take_over(&self) {
+        let mut before = self.operations.lock();
         match Config::load(&self.path) {
             Ok(mut config) => {
                 config.is_many &= self.gateway.peers.is_none();
@@ -72,7 +75,7 @@ impl Reload {
                 tracing::info!(revision = config.revision.as_deref(), "configuration in force");
                 let counters = || report::counters(&self.gateway);
                 self.measured.change(&self.gateway.config.load(), &config, counters);
-                let operations = self.operations.lock().next(asked(&config));
+                let operations = before.next(asked(&config));
                 self.gateway.take_over(config);
                 self.gateway.operate(&operations);
             }

@@ -4,12 +4,15 @@ use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use arc_swap::ArcSwap;
+use crds::rest::{Recording, Tally};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::{net::TcpSocket, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::Admin,
+    api::{FilePool, Rest, token::TokenFile},
     args::Args,
     config::Config,
     downstream::{
@@ -47,6 +50,7 @@ const BACKLOG: u32 = 1024;
 pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals can't be handled")?;
     let keyring = keyring(&args, &config.server_id)?;
+    let token = args.api_token_file.clone().map(TokenFile::open).transpose()?;
     let seen = fs::read(&args.config).ok();
     let listener = server::bind(args.listen).await?;
     let admin_listener = server::bind(args.admin_listen).await?;
@@ -75,7 +79,20 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
     let readiness = Arc::new(Readiness::default());
     let reload = Arc::new(Reload::new(args.config.clone(), Arc::clone(&gateway)));
     gateway.pool.start();
-    let admin = Arc::new(Admin::new(Arc::clone(&gateway), Arc::clone(&readiness), Arc::clone(&reload))?);
+    let rest = token.map(|token| {
+        Rest::new(FilePool {
+            gateway: Arc::clone(&gateway),
+            readiness: Arc::clone(&readiness),
+            reload: Arc::clone(&reload),
+            token,
+            path: args.config.clone(),
+            address,
+            writing: Mutex::default(),
+            past: Mutex::new((Tally::default(), Recording::default(), Timestamp::now())),
+        })
+    });
+    let parts = (Arc::clone(&gateway), Arc::clone(&readiness), Arc::clone(&reload));
+    let admin = Arc::new(Admin::new(parts.0, parts.1, parts.2, rest)?);
 
     tokio::spawn({
         let reload = Arc::clone(&reload);
@@ -87,7 +104,7 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
         admin_listener,
         move |request| {
             let admin = Arc::clone(&admin);
-            async move { admin.handle(&request) }
+            async move { admin.handle(request).await }
         },
         admin_stop.clone(),
         Ending { farewell: Duration::ZERO, grace: Duration::from_secs(1) },

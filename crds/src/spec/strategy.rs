@@ -51,3 +51,19 @@ pub enum Isolation {
     /// Everyone's.
     Shared,
 }
+
+impl Isolation {
+    /// The isolation of a spelling in REST.
+    pub fn of_snake_case(text: &str) -> Option<Self> {
+        [Self::Session, Self::Principal, Self::Shared].into_iter().find(|known| known.snake_case() == text)
+    }
+
+    /// The spelling of REST.
+    pub fn snake_case(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Principal => "principal",
+            Self::Shared => "shared",
+        }
+    }
+}

@@ -37,7 +37,7 @@ impl StatsClient {
         Self(legacy::Client::builder(TokioExecutor::new()).build(connector))
     }
 
-    async fn get<T: DeserializeOwned>(&self, ip: &str, path: &str) -> Result<T, String> {
+    async fn get<T: DeserializeOwned>(&self, ip: &str, path: &str, limit: usize) -> Result<T, String> {
         let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
         let uri = format!("http://{host}:{}{path}", names::ADMIN_PORT);
         let request = Request::get(&uri).body(Empty::new()).map_err(|error| error.to_string())?;
@@ -47,7 +47,7 @@ impl StatsClient {
             if !status.is_success() {
                 return Err(format!("answered {status}"));
             }
-            let body = Limited::new(response.into_body(), STATS_LIMIT)
+            let body = Limited::new(response.into_body(), limit)
                 .collect()
                 .await
                 .map_err(|error| error.to_string())?;
@@ -149,6 +149,8 @@ pub struct PodReport {
     pub starting: bool,
     /// What keeps it from running.
     pub trouble: Option<Trouble>,
+    /// The configuration that it was last told of; nothing when it still runs the one that it started with.
+    pub told: Option<String>,
     /// What its proxy says; nothing when it does not run.
     pub stats: Option<Result<PoolStats, String>>,
     /// What its proxy advises; nothing when it was not asked.
@@ -179,6 +181,7 @@ impl PodReport {
             terminating: false,
             starting: false,
             trouble: None,
+            told: None,
             stats: Some(Ok(stats)),
             advice: None,
         }
@@ -189,19 +192,28 @@ impl PodReport {
 pub async fn observe(pods: &Store<Pod>, stats: &StatsClient, owner: &Owner, advice: bool) -> Fleet {
     // Before the first list is there nothing can be told. It fails only when the watch has ended, with the operator.
     let _ = pods.wait_until_ready().await;
-    let selector = names::selector_labels(&owner.name);
+    ask(pods_of(pods, &owner.namespace, &owner.name), stats, advice).await
+}
+
+/// The pods of a pool that a watch shows.
+pub fn pods_of(pods: &Store<Pod>, namespace: &str, pool: &str) -> Vec<Arc<Pod>> {
+    let selector = names::selector_labels(pool);
     let of_pool = |pod: &Arc<Pod>| {
         let has = |(name, value): (&String, &String)| pod.labels().get(name) == Some(value);
-        pod.namespace().as_ref() == Some(&owner.namespace) && selector.iter().all(has)
+        pod.metadata.namespace.as_deref() == Some(namespace) && selector.iter().all(has)
     };
-    let mut pods: Vec<PodReport> = stream::iter(pods.state().into_iter().filter(of_pool))
+    pods.state().into_iter().filter(of_pool).collect()
+}
+
+/// Asks the running ones of these pods for their statistics, and for advice if that is wanted, all at once.
+pub async fn ask(pods: Vec<Arc<Pod>>, stats: &StatsClient, advice: bool) -> Fleet {
+    let mut pods: Vec<PodReport> = stream::iter(pods)
         .map(|pod| async move {
             let mut report = report(&pod);
-            let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref());
-            if let Some(ip) = ip.filter(|_| report.running) {
-                report.stats = Some(stats.get(ip, "/pool/stats").await);
+            if let Some(ip) = address(&pod).filter(|_| report.running) {
+                report.stats = Some(stats.get(ip, "/pool/stats", STATS_LIMIT).await);
                 if advice && report.answered().is_some() {
-                    report.advice = stats.get(ip, "/pool/optimize").await.ok();
+                    report.advice = stats.get(ip, "/pool/optimize", STATS_LIMIT).await.ok();
                 }
             }
             report
@@ -211,6 +223,30 @@ pub async fn observe(pods: &Store<Pod>, stats: &StatsClient, owner: &Owner, advi
         .await;
     pods.sort_by(|a, b| a.name.cmp(&b.name));
     Fleet { pods }
+}
+
+/// What each running one of these pods answers at a path, by the pod's name.
+pub async fn ask_at<T: DeserializeOwned>(
+    pods: Vec<Arc<Pod>>,
+    stats: &StatsClient,
+    path: &str,
+    limit: usize,
+) -> Vec<(String, Result<T, String>)> {
+    let mut answers: Vec<_> = stream::iter(pods)
+        .map(|pod| async move {
+            let ip = address(&pod).filter(|_| report(&pod).running)?;
+            Some((pod.name_any(), stats.get(ip, path, limit).await))
+        })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    answers.sort_by(|(a, _), (b, _)| a.cmp(b));
+    answers
+}
+
+fn address(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.pod_ip.as_deref()
 }
 
 fn report(pod: &Pod) -> PodReport {
@@ -230,6 +266,7 @@ fn report(pod: &Pod) -> PodReport {
         terminating: pod.metadata.deletion_timestamp.is_some() || over(pod),
         starting: !running && condition(pod, "PodScheduled") == Some("True"),
         trouble: trouble(pod),
+        told: pod.annotations().get(names::CONFIG_REVISION).cloned(),
         stats: None,
         advice: None,
     }

@@ -172,14 +172,7 @@ fn stats(findings: &Findings, before: Option<&PoolStatsStatus>) -> Option<PoolSt
 /// The counters in a stored status.
 pub fn stored_counters(pool: &SessionPool) -> Option<Counters> {
     let stats = pool.status.as_ref()?.stats.as_ref()?;
-    let unsigned = |number: i64| u64::try_from(number).unwrap_or_default();
-    Some(Counters {
-        acquisitions: unsigned(stats.total_acquisitions),
-        releases: unsigned(stats.total_releases),
-        timeouts: unsigned(stats.total_timeouts),
-        creates: unsigned(stats.total_creates),
-        destroys: unsigned(stats.total_destroys),
-    })
+    Some(Sample::from(stats).counters)
 }
 
 fn signed(number: u64) -> i64 {

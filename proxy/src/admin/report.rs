@@ -1,11 +1,11 @@
 //! What the admin port says about the pool.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_lc_rs::hmac;
 use crds::{
     optimize::{self, Advice, Observed},
-    wire::{EndpointStats, PoolStats, SessionInfo, UpstreamState},
+    wire::{AgeQuantiles, EndpointStats, PoolStats, SessionInfo, UpstreamState},
 };
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The documented statistics, and what else is known.
-pub(super) fn stats(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -> PoolStats {
+pub fn stats(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -> PoolStats {
     let config = gateway.config.load();
     let now = gateway.pool.snapshot();
     let limits = config.limits();
@@ -52,6 +52,7 @@ pub(super) fn stats(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -
         epoch: now.epoch,
         reset_token: reload.reset_token(),
         outdated_sessions: count(now.outdated),
+        session_age_seconds: AgeQuantiles::of(&seconds(&now.ages)),
         memory_bytes: memory::resident(),
         memory_at_ready_bytes: readiness.memory(),
         endpoints: gateway
@@ -101,6 +102,10 @@ fn counted(gateway: &Gateway, now: &Snapshot) -> PoolStats {
     }
 }
 
+fn seconds(ages: &[Duration]) -> Vec<f64> {
+    ages.iter().map(Duration::as_secs_f64).collect()
+}
+
 fn status(now: &Snapshot, ready: bool, reachable: Option<bool>, pooled: bool) -> &'static str {
     if now.drained {
         return "drained";
@@ -136,7 +141,7 @@ fn endpoint(gateway: &Gateway, id: EndpointId, info: &EndpointInfo) -> EndpointS
 }
 
 /// What should be changed, from what was measured since the parameters are in force.
-pub(super) fn advice(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -> Advice {
+pub fn advice(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -> Advice {
     let config = gateway.config.load();
     let (stats, sessions) = (stats(gateway, readiness, reload), sessions(gateway));
     let since_ready = || (stats.clone(), readiness.ready_for().as_secs_f64());
@@ -151,7 +156,7 @@ pub(super) fn advice(gateway: &Gateway, readiness: &Readiness, reload: &Reload) 
 }
 
 /// Every slot, without what is secret.
-pub(super) fn sessions(gateway: &Gateway) -> Vec<SessionInfo> {
+pub fn sessions(gateway: &Gateway) -> Vec<SessionInfo> {
     let key = gateway.keyring.sealing();
     gateway.pool.slots().into_iter().map(|slot| session(slot, key.principals())).collect()
 }

@@ -15,6 +15,11 @@ suites() { # LEVEL
   RUST_TEST_THREADS=${RUST_TEST_THREADS:-$threads} cargo test --no-fail-fast -p tests "${names[@]}"
 }
 
+rest() { # the documented commands, and what tries the OpenAPI document
+  tests/cluster/packages.sh curl python3-venv
+  tests/upstreams/pypi/install.sh tests/schemathesis >/dev/null
+}
+
 programs() { cargo build --workspace --bins; }
 
 upstreams() {
@@ -42,12 +47,14 @@ case $1 in
     ;;
   proxy)
     upstreams
+    rest
     tests/cluster/tools.sh promtool >/dev/null
     programs
     threads=6 suites proxy
     ;;
   operator)
     tests/cluster/needs.sh control-plane >/dev/null
+    rest
     programs
     suites operator
     ;;

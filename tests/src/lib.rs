@@ -9,6 +9,8 @@ pub mod kubernetes;
 pub mod mcp_client;
 mod promtool;
 pub mod proxy;
+pub mod rest;
+pub mod schemathesis;
 pub mod scripted;
 mod supervisor;
 pub mod traces;

@@ -124,12 +124,13 @@ pub async fn python() -> Result<String> {
 }
 
 async fn install(family: &str) -> Result<PathBuf> {
-    let script = repository().join("tests/upstreams").join(family).join("install.sh");
-    let output = Command::new(&script)
-        .stderr(Stdio::inherit())
-        .output()
-        .await
-        .with_context(|| format!("can't run {}", script.display()))?;
-    ensure!(output.status.success(), "{} failed", script.display());
+    installed(Command::new(repository().join("tests/upstreams").join(family).join("install.sh"))).await
+}
+
+/// The folder that an install script prints.
+pub(crate) async fn installed(mut script: Command) -> Result<PathBuf> {
+    let output =
+        script.stderr(Stdio::inherit()).output().await.with_context(|| format!("can't run {script:?}"))?;
+    ensure!(output.status.success(), "{script:?} failed");
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
 }

@@ -127,6 +127,7 @@ async fn server(State(rest): State<Rest>, asked: Asked) -> Result<Response, Prob
     get, path = "/api/servers/{id}/pool/config", security(("bearer" = [])), params(asked::Id),
     responses(
         (status = 200, description = "The parameters", body = PoolConfig, headers(("ETag" = String, description = "Names this state of them"))),
+        (status = 304, description = "They are those that If-None-Match names"),
         PoolRefused
     )
 )]

@@ -22,7 +22,8 @@ pub struct DrainRequest {
 
 /// Reads the body of `POST .../pool/drain`, which may be empty.
 pub(super) fn read(body: &[u8]) -> Result<DrainRequest, Problem> {
-    if body.is_empty() {
+    // Nothing can be said by null, too.
+    if matches!(body.trim_ascii(), b"" | b"null") {
         return Ok(DrainRequest::default());
     }
     let values = body::object(body)?;
@@ -47,6 +48,7 @@ mod tests {
     fn the_time_may_be_left_out() {
         assert_eq!(read(b"").unwrap().timeout, None);
         assert_eq!(read(b"{}").unwrap().timeout, None);
+        assert_eq!(read(b" null\n").unwrap().timeout, None);
         assert_eq!(read(br#"{"timeout": 60}"#).unwrap().timeout, Some(60));
         assert_eq!(read(br#"{"timeout": -1}"#).unwrap_err().status().as_u16(), 422);
         assert_eq!(read(br#"{"timeout": null}"#).unwrap_err().status().as_u16(), 422);

@@ -164,6 +164,11 @@ impl Accounts {
                 enter(&mut pool, sample);
                 self.complete.map(|time| time.to_string())
             }
+            // Nothing runs: what was counted before still is.
+            (None, Some(stored)) if !fleet.pods.is_empty() && !fleet.pods.iter().any(|pod| pod.running) => {
+                enter(&mut pool, Sample { counters: Sample::from(stored).counters, ..Sample::default() });
+                self.complete.map(|time| time.to_string())
+            }
             (None, Some(stored)) => {
                 enter(&mut pool, Sample::from(stored));
                 stored.observed_time.as_ref().map(|time| time.0.to_string())

@@ -205,32 +205,48 @@ pub async fn install(plane: &ControlPlane) -> Result<()> {
     .await
 }
 
+/// A role and where somebody has it.
+pub struct Binding<'a> {
+    /// `Role` or `ClusterRole`.
+    pub kind: &'a str,
+    /// The role's name.
+    pub role: &'a str,
+    /// The namespace; everywhere if there is none.
+    pub namespace: Option<&'a str>,
+}
+
+/// What an operator asks of the API server about REST's callers. That has no namespace.
+pub const REVIEWS: Binding<'_> =
+    Binding { kind: "ClusterRole", role: "sessionpool-operator-api", namespace: None };
+
 /// The kubeconfig file of a service account that has the operator's role in one namespace, or in all, and no other.
 pub async fn kubeconfig(plane: &ControlPlane, namespace: Option<&str>) -> Result<PathBuf> {
-    account(plane, "sessionpool-operator", namespace).await
+    let operator = Binding { kind: "ClusterRole", role: "sessionpool-operator", namespace };
+    somebody(plane, &[operator, REVIEWS]).await
 }
 
 /// The kubeconfig file of a service account that has a role of the cluster in one namespace, or in all, and no other.
 pub async fn account(plane: &ControlPlane, role: &str, namespace: Option<&str>) -> Result<PathBuf> {
-    bound(plane, "ClusterRole", role, namespace).await
+    somebody(plane, &[Binding { kind: "ClusterRole", role, namespace }]).await
 }
 
-/// The same with a role of either kind.
-pub async fn bound(plane: &ControlPlane, kind: &str, role: &str, namespace: Option<&str>) -> Result<PathBuf> {
+/// The kubeconfig file of a service account that has these roles and no others.
+pub async fn somebody(plane: &ControlPlane, roles: &[Binding<'_>]) -> Result<PathBuf> {
     static ACCOUNTS: AtomicU32 = AtomicU32::new(0);
     let account = format!("operator-{}", ACCOUNTS.fetch_add(1, Ordering::Relaxed));
     let home = plane.namespace("operator-home").await?;
-    let binding = if namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
-    let objects = [
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}}),
-        json!({
+    let mut objects =
+        vec![json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}})];
+    for (number, Binding { kind, role, namespace }) in roles.iter().enumerate() {
+        let binding = if namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
+        objects.push(json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": binding,
-            "metadata": {"name": format!("{home}-{account}"), "namespace": namespace},
+            "metadata": {"name": format!("{home}-{account}-{number}"), "namespace": namespace},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
             "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": home}]
-        }),
-    ];
+        }));
+    }
     for object in objects {
         plane.apply_yaml_in(&home, &object.to_string()).await?;
     }

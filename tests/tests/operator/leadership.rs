@@ -9,9 +9,10 @@ use kube::{ResourceExt, api::ListParams};
 use serde_json::json;
 
 use crate::{
-    bench::{Bench, kubeconfig, shared, until},
+    bench::{Bench, account, kubeconfig, shared, until},
     fleet::{Reports, run_pods},
     process::Operator,
+    rest::Person,
 };
 
 const POOL: &str = r#"
@@ -81,6 +82,23 @@ async fn times(bench: &Bench, reason: &str) -> Result<i32> {
 async fn follow(bench: &Bench, reports: &Reports) -> Result<()> {
     let revision = bench.children("web").await?.revision()?;
     reports.send_modify(|stats| stats.config_revision = Some(revision));
+    Ok(())
+}
+
+#[tokio::test]
+async fn rest_is_answered_by_whoever_waits() -> Result<()> {
+    let (bench, waiting) = pair().await?;
+    bench.apply(POOL).await?;
+    let file = account(shared().await?, "cluster-admin", Some(&bench.namespace)).await?;
+    let admin = Person::of(&file, waiting.api.parse()?, &bench.namespace).await?;
+    let config = format!("/api/servers/{}.web/pool/config", bench.namespace);
+    admin.caller.put(&config, &json!({"pool_max_size": 7})).await?.good()?;
+    let follows = |status: &SessionPoolStatus| {
+        status.effective.as_ref().is_some_and(|effective| effective.pool_max_size == 7)
+    };
+    bench.status("web", follows).await?;
+    ensure!(admin.caller.get("/api/servers").await?.good()?["servers"][0]["max_size"] == 7);
+    ensure!(waiting.metric(LEADER).await? == 0.0, "it leads");
     Ok(())
 }
 

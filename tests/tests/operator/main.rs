@@ -15,5 +15,6 @@ mod operations;
 mod permission;
 mod refusals;
 mod repair;
+mod rest;
 mod undecodable;
 mod verbs;

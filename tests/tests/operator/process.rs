@@ -24,6 +24,8 @@ pub struct Operator {
     lines: Arc<AtomicUsize>,
     /// Where /livez, /readyz and /metrics are.
     pub admin: String,
+    /// Where REST is.
+    pub api: String,
 }
 
 /// A command of the operator's binary with nothing of the test's environment but what it needs.
@@ -63,14 +65,18 @@ impl Operator {
         let mut child = command.envs(env.iter().copied()).spawn()?;
         let mut lines = BufReader::new(child.stderr.take().context("no stderr")?).lines();
         let mut seen = Vec::new();
-        let admin = loop {
+        let (admin, api) = loop {
             let Some(line) = lines.next_line().await? else {
                 bail!("the operator ended with {}:\n{}", child.wait().await?, seen.join("\n"))
             };
             let entry: serde_json::Value =
                 serde_json::from_str(&line).with_context(|| format!("no JSON: {line}"))?;
             if entry["message"] == "listening" {
-                break entry["admin"].as_str().context("no admin address")?.to_owned();
+                let address = |name: &str| Some(entry[name].as_str()?.to_owned());
+                break (
+                    address("admin").context("no admin address")?,
+                    address("api").context("no REST address")?,
+                );
             }
             seen.push(line);
         };
@@ -83,7 +89,7 @@ impl Operator {
                 println!("operator: {line}");
             }
         });
-        Ok(Self { child, lines: counted, admin })
+        Ok(Self { child, lines: counted, admin, api })
     }
 
     /// How many lines it has logged since its admin address answers.

@@ -13,9 +13,10 @@ use kube::{ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 
 use crate::{
-    bench::{Bench, bound, shared, until},
+    bench::{Bench, Binding, account, shared, somebody, until},
     fleet::run_pods,
     process::Operator,
+    rest::Person,
 };
 
 /// Operators that run at once.
@@ -57,7 +58,7 @@ fn changes() -> Vec<Value> {
 /// The operator's rules, one for each resource and verb.
 fn rights() -> Result<Vec<PolicyRule>> {
     let mut rules = Vec::new();
-    for file in ["operator", "lease"] {
+    for file in ["operator", "lease", "api"] {
         let path = tests::repository().join(format!("operator/roles/{file}.yaml"));
         let role: Value = serde_yaml::from_str(&std::fs::read_to_string(path)?)?;
         rules.extend(serde_json::from_value::<Vec<PolicyRule>>(role["rules"].clone())?);
@@ -81,12 +82,22 @@ fn rights() -> Result<Vec<PolicyRule>> {
 async fn bench(rights: &[PolicyRule]) -> Result<Bench> {
     let plane = shared().await?;
     let namespace = plane.namespace("verbs").await?;
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "operator"},
-        "rules": rights
-    });
-    plane.apply_yaml_in(&namespace, &role.to_string()).await?;
-    let file = bound(plane, "Role", "operator", Some(&namespace)).await?;
+    let is_review =
+        |right: &&PolicyRule| right.resources.iter().flatten().all(|name| name.ends_with("reviews"));
+    let (reviews, others): (Vec<&PolicyRule>, Vec<_>) = rights.iter().partition(is_review);
+    let everywhere = format!("{namespace}-reviews");
+    for (kind, name, rules) in [("Role", "operator", others), ("ClusterRole", &everywhere, reviews)] {
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name},
+            "rules": rules
+        });
+        plane.apply_yaml_in(&namespace, &role.to_string()).await?;
+    }
+    let roles = [
+        Binding { kind: "Role", role: "operator", namespace: Some(&namespace) },
+        Binding { kind: "ClusterRole", role: &everywhere, namespace: None },
+    ];
+    let file = somebody(plane, &roles).await?;
     let env = [("POD_NAMESPACE", namespace.as_str()), ("LEASE_NAME", "operator")];
     let operator = Operator::launch(&file, Some(&namespace), &env).await?;
     Ok(Bench { client: plane.client()?, namespace, operator })
@@ -131,6 +142,27 @@ async fn exercise(bench: &Bench) -> Result<()> {
         let proxies = bench.api::<Deployment>().get_opt(&names::deployment("web")).await?;
         let service = bench.api::<Service>().get_opt(&names::service("web")).await?;
         Ok((proxies.is_none() && service.is_none()).then_some(()))
+    })
+    .await?;
+    rest(bench).await
+}
+
+/// Reads, changes and resets the pool by REST.
+async fn rest(bench: &Bench) -> Result<()> {
+    let file = account(shared().await?, "cluster-admin", Some(&bench.namespace)).await?;
+    let admin = Person::of(&file, bench.operator.api.parse()?, &bench.namespace).await?;
+    let path = |below: &str| format!("/api/servers/{}.web/pool/{below}", bench.namespace);
+    let change = json!({"pool_max_size": 13});
+    until("REST to tell the parameters", async || {
+        Ok((admin.caller.get(&path("config")).await?.status == 200).then_some(()))
+    })
+    .await?;
+    until("REST to change them", async || {
+        Ok((admin.caller.put(&path("config"), &change).await?.status == 200).then_some(()))
+    })
+    .await?;
+    until("REST to reset the pool", async || {
+        Ok((admin.caller.post(&path("reset")).await?.status == 202).then_some(()))
     })
     .await
 }

@@ -15,6 +15,7 @@ mod pool;
 mod questions;
 mod real;
 mod refusals;
+mod rest;
 mod restart;
 
 use anyhow::Result;

@@ -109,9 +109,10 @@ impl FromRequestParts<Rest> for IfNoneMatch {
     }
 }
 
-/// All values of a header as one.
+/// All values of a header as one. What is no text stays there as something that nothing is equal to.
 fn text(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
-    let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    let values: Vec<_> =
+        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     (!values.is_empty()).then(|| values.join(", "))
 }
 

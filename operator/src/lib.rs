@@ -5,6 +5,8 @@
 //! asked), report (the status and [`events`] follow from what was seen). Resolve, plan and report are pure; only
 //! references, apply, observe, nudge and report's last line hold a client.
 //!
+//! [`mod@api`] is REST, which every operator serves, and which reads and writes the objects that the pipeline follows.
+//!
 //! [`memory`] is what is kept between two reconciles: [`totals`] of statistics, nudges, failures. Losing it does no harm.
 
 pub mod admin;

@@ -18,7 +18,7 @@ use crds::{
     },
     wire::PoolStats,
 };
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Collected, Full};
 use hyper::{Request, Response, body::Incoming};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -81,24 +81,19 @@ impl Rest {
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let mut router = self.0.clone();
-        let answering = async {
-            let (head, body) = match router.call(request.map(Body::new)).await {
-                Ok(response) => response.into_parts(),
-                Err(never) => match never {},
-            };
-            // What is answered here is in memory already.
-            let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-            Response::from_parts(head, Full::new(body))
-        };
-        match tokio::time::timeout(REQUEST_TIMEOUT, answering).await {
-            Ok(response) => response,
+        let response = match tokio::time::timeout(REQUEST_TIMEOUT, router.call(request.map(Body::new))).await
+        {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
             Err(_) => {
                 let detail = format!("that took longer than {} s: try again", REQUEST_TIMEOUT.as_secs());
-                let mut response = Response::new(Full::new(Bytes::from(detail.clone())));
-                *response.status_mut() = Problem::unavailable(detail).into_response().status();
-                response
+                Problem::unavailable(detail).into_response()
             }
-        }
+        };
+        let (head, body) = response.into_parts();
+        // What is answered is in memory already.
+        let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+        Response::from_parts(head, Full::new(body))
     }
 }
 

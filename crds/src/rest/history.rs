@@ -155,7 +155,7 @@ mod tests {
         for number in 0..300 {
             let calls = u64::from(number % 2 == 0) * 4;
             let growth =
-                Growth { acquisitions: 7, calls, call_seconds: calls as f64 / 8.0, ..Growth::default() };
+                Growth { acquisitions: 7, calls, call_seconds: calls as f64 / 2.0, ..Growth::default() };
             recording.push(at(number * 15), &gauges, growth);
         }
         let history = recording.history(at(0), at(299 * 15));

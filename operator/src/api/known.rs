@@ -3,26 +3,24 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crds::{
-    SessionPool, names,
+    SessionPool, SessionPoolSpec, names,
     rest::{Problem, ServerId},
 };
-use futures::{StreamExt, future};
+use futures::{StreamExt, TryStreamExt, future};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::DeserializeGuard,
+    core::{DeserializeGuard, error_boundary::InvalidObject},
     runtime::{
         WatchStreamExt,
         reflector::{self, ObjectRef, Store},
-        watcher,
+        watcher::{self, Event},
     },
 };
 use tokio_util::sync::CancellationToken;
 
 use super::id_of;
 use crate::reconcile::observe::pods_of;
-
-type Pool = DeserializeGuard<SessionPool>;
 
 /// Longest wait for the first lists.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,7 +32,7 @@ pub struct Known(Arc<[Scope]>);
 struct Scope {
     /// All of them if there is none.
     namespace: Option<String>,
-    pools: Store<Pool>,
+    pools: Store<SessionPool>,
     pods: Store<Pod>,
 }
 
@@ -68,14 +66,13 @@ impl Known {
     /// A pool. One that can't be read is told by the operator's log and an event; here it is not there.
     pub fn pool(&self, id: &ServerId) -> Option<Arc<SessionPool>> {
         let reference = ObjectRef::new(&id.name).within(&id.namespace);
-        let found = self.0.iter().filter(|scope| scope.covers(&id.namespace));
-        found.filter_map(|scope| scope.pools.get(&reference)).find_map(|pool| readable(&pool))
+        let mut found = self.0.iter().filter(|scope| scope.covers(&id.namespace));
+        found.find_map(|scope| scope.pools.get(&reference))
     }
 
     /// Every pool, by namespace and name.
     pub fn pools(&self) -> Vec<Arc<SessionPool>> {
-        let all = self.0.iter().flat_map(|scope| scope.pools.state());
-        let mut pools: Vec<_> = all.filter_map(|pool| readable(&pool)).collect();
+        let mut pools: Vec<_> = self.0.iter().flat_map(|scope| scope.pools.state()).collect();
         pools.sort_by_cached_key(|pool| id_of(pool));
         pools
     }
@@ -102,13 +99,14 @@ impl Known {
 impl Scope {
     fn follow(client: &Client, namespace: Option<String>, stop: &CancellationToken) -> Self {
         let ((pools, pools_writer), (pods, pods_writer)) = (reflector::store(), reflector::store());
-        let all: Api<Pool> = match &namespace {
+        let all: Api<DeserializeGuard<SessionPool>> = match &namespace {
             Some(namespace) => Api::namespaced(client.clone(), namespace),
             None => Api::all(client.clone()),
         };
         let watch = watcher::watcher(all, watcher::Config::default())
             .default_backoff()
             .modify(|pool| pool.meta_mut().managed_fields = None)
+            .map_ok(readable)
             .reflect(pools_writer)
             .take_until(stop.clone().cancelled_owned());
         tokio::spawn(watch.for_each(|_| future::ready(())));
@@ -133,6 +131,16 @@ impl Scope {
     }
 }
 
-fn readable(pool: &Arc<Pool>) -> Option<Arc<SessionPool>> {
-    pool.0.as_ref().ok().map(|pool| Arc::new(pool.clone()))
+/// The event as one of pools that can be read: one that can't is gone, until it can again.
+fn readable(event: Event<DeserializeGuard<SessionPool>>) -> Event<SessionPool> {
+    let gone = |InvalidObject { metadata, .. }: InvalidObject| {
+        Event::Delete(SessionPool { metadata, spec: SessionPoolSpec::default(), status: None })
+    };
+    match event {
+        Event::Init => Event::Init,
+        Event::InitApply(pool) => pool.0.map_or_else(gone, Event::InitApply),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(pool) => pool.0.map_or_else(gone, Event::Apply),
+        Event::Delete(pool) => pool.0.map_or_else(gone, Event::Delete),
+    }
 }

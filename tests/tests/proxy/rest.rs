@@ -207,7 +207,8 @@ async fn a_pool_is_drained_resumed_and_reset_under_traffic() -> Result<()> {
     let stage = Stage::start().await?;
     let (client, admin) = (Session::open(stage.proxy.mcp).await?, &stage.caller);
     client.tool("echo", &json!({"message": "before"})).await?;
-    let running = client.tool("sleep", &json!({"ms": 1500}));
+    let sleep = json!({"ms": 1500});
+    let running = client.tool("sleep", &sleep);
     let draining = async {
         stage.proxy.stats_when("the call to run", |stats| stats.active_leases == 1).await?;
         let start = Instant::now();

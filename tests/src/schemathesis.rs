@@ -35,7 +35,7 @@ pub async fn try_document(address: SocketAddr, server: &str, token: &str) -> Res
         .env("TOKEN", token)
         .env("SERVER", server)
         .args(["run", &format!("http://{address}/openapi.json")])
-        .args(["--phases=examples,coverage,fuzzing", "--max-examples=20", "--workers=2", "--seed=1"])
+        .args(["--phases=examples,coverage,fuzzing", "--max-examples=60", "--workers=2", "--seed=1"])
         .args(["--generation-database=none", "--continue-on-failure", "--request-timeout=30"])
         .current_dir(work.path())
         .stdin(Stdio::null())

@@ -28,7 +28,7 @@ use super::{
     model::{Accepted, Detail, Servers, Sessions, Stats},
     operations::{self, DrainRequest},
     pools::Pools,
-    problem::{PoolRefused, Problem, Refused, WriteRefused},
+    problem::{FieldError, PoolRefused, Problem, Refused, WriteRefused},
 };
 use crate::{
     PoolStrategy,
@@ -48,6 +48,7 @@ type Rest = Arc<dyn Pools>;
         description = "Pools of sessions to MCP servers: their parameters, statistics and operations. \
                        The operator serves all pools of a cluster, a proxy without Kubernetes its own."
     ),
+    components(schemas(Problem, FieldError)),
     modifiers(&Bearer)
 )]
 struct Document;
@@ -322,5 +323,71 @@ fn tagged(config: &PoolConfig) -> Response {
 fn tag(response: &mut Response, config: &PoolConfig) {
     if let Ok(tag) = HeaderValue::from_str(&config.etag()) {
         response.headers_mut().insert(header::ETAG, tag);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str));
+                fields.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_document_is_whole() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        for reference in found {
+            let target = document.pointer(reference.trim_start_matches('#'));
+            assert!(target.is_some(), "{reference} leads nowhere");
+        }
+        let methods = document["paths"].as_object().unwrap().values();
+        assert_eq!(methods.map(|path| path.as_object().unwrap().len()).sum::<usize>(), 12);
+    }
+
+    #[test]
+    fn parameters_are_described_with_their_bounds() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        let schemas = &document["components"]["schemas"];
+        for schema in [&schemas["PoolConfig"], &schemas["ConfigPatch"]] {
+            let properties = schema["properties"].as_object().unwrap();
+            assert_eq!(properties.len(), Field::CONFIG.len());
+            for field in Field::CONFIG {
+                let described = field.bounds().is_none_or(|(least, most)| {
+                    let property = &properties[field.name()];
+                    (property["minimum"].as_i64(), property["maximum"].as_i64()) == (Some(least), Some(most))
+                });
+                assert!(described, "{field:?}: {:#}", properties[field.name()]);
+            }
+        }
+        assert_eq!(schemas["ConfigPatch"]["additionalProperties"], false);
+    }
+
+    #[test]
+    fn advice_becomes_a_change_of_what_differs() {
+        let current =
+            Parameters { pool_strategy: "round_robin".to_owned(), pool_max_size: 5, ..Parameters::default() };
+        let recommended = Parameters {
+            pool_strategy: "least_connections".to_owned(),
+            pool_max_size: 9,
+            isolation: "session".to_owned(),
+            ..current.clone()
+        };
+        let change = advised(&Advice { current, recommended, reasons: Vec::new() });
+        let mut spec = Value::Null;
+        change.put_into(&mut spec);
+        assert_eq!(spec, serde_json::json!({"poolMaxSize": 9, "poolStrategy": "LeastConnections"}));
     }
 }

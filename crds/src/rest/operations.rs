@@ -35,9 +35,9 @@ pub(super) fn read(body: &[u8]) -> Result<DrainRequest, Problem> {
     Ok(DrainRequest { timeout: number.as_i64().and_then(|number| i32::try_from(number).ok()) })
 }
 
-/// A new token for a reset: the time, which tells people when it was asked for.
+/// A new token for a reset: it tells people who asked and when. Without the word YAML would take it for a time.
 pub(super) fn token(now: jiff::Timestamp) -> String {
-    format!("{now:.6}")
+    format!("rest-{now:.6}")
 }
 
 #[cfg(test)]

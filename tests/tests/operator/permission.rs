@@ -1,15 +1,17 @@
 //! Who may do what: people by Kubernetes' own roles and the policies, the operator by its role.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result, ensure};
 use crds::SessionPool;
 use kube::{
     Api, Client, Config,
-    api::{ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, account, shared, until};
+use crate::bench::{Bench, account, kubeconfig, shared, until};
 
 const POOL: &str = r#"
 apiVersion: mcpgateway.io/v1alpha1
@@ -26,7 +28,11 @@ spec:
 
 /// The client of somebody who has one of Kubernetes' own roles in a namespace.
 async fn person(bench: &Bench, role: &str) -> Result<Client> {
-    let file = account(shared().await?, role, Some(&bench.namespace)).await?;
+    client(account(shared().await?, role, Some(&bench.namespace)).await?).await
+}
+
+/// A client that acts as whoever a kubeconfig file is about.
+async fn client(file: PathBuf) -> Result<Client> {
     let (config, options) = (Kubeconfig::read_from(file)?, KubeConfigOptions::default());
     Ok(Client::try_from(Config::from_custom_kubeconfig(config, &options).await?)?)
 }
@@ -122,5 +128,30 @@ async fn whoever_views_pools_changes_nothing() -> Result<()> {
     ensure!(pools.list(&ListParams::default()).await?.items.len() == 1);
     ensure!(refusal(&pools, &json!({"spec": {"poolMaxSize": 12}})).await?.is_some());
     ensure!(scale(&pools, 3).await?.is_some());
+    Ok(())
+}
+
+/// REST changes pools for others, and checks them itself: the operator may do that, and make or delete none.
+#[tokio::test]
+async fn the_operator_changes_pools_and_makes_none() -> Result<()> {
+    let bench = Bench::start(&[]).await?;
+    bench.apply(POOL).await?;
+    let operator = client(kubeconfig(shared().await?, Some(&bench.namespace)).await?).await?;
+    let pools: Api<SessionPool> = Api::namespaced(operator.clone(), &bench.namespace);
+    until("the operator's account to be known", async || Ok(pools.get("web").await.is_ok().then_some(())))
+        .await?;
+    for (change, field, back) in operations() {
+        ensure!(refusal(&pools, &change).await?.is_none(), "{field} was refused");
+        ensure!(refusal(&pools, &back).await?.is_none(), "{field} could not be taken back");
+    }
+    let forbidden = |result: kube::Result<SessionPool>| matches!(result, Err(kube::Error::Api(status)) if status.is_forbidden());
+    let mut other: Value = serde_yaml::from_str(POOL)?;
+    other["metadata"]["name"] = "other".into();
+    let applied = pools.patch("other", &PatchParams::apply("test"), &Patch::Apply(&other)).await;
+    ensure!(forbidden(applied), "the operator made a pool");
+    let deleted = pools.delete("web", &DeleteParams::default()).await.map(|_| ());
+    ensure!(matches!(deleted, Err(kube::Error::Api(status)) if status.is_forbidden()), "it deleted a pool");
+    let elsewhere: Api<SessionPool> = Api::namespaced(operator, "default");
+    ensure!(forbidden(elsewhere.get("web").await), "it sees what it does not look after");
     Ok(())
 }

@@ -5,7 +5,10 @@ use serde_json::json;
 use tests::rest::Caller;
 
 use super::Stage;
-use crate::bench::{Bench, until};
+use crate::{
+    bench::{Bench, account, shared, until},
+    process::Operator,
+};
 
 #[tokio::test]
 async fn nobody_is_answered_without_a_good_token() -> Result<()> {
@@ -129,6 +132,23 @@ async fn other_paths_and_methods_are_told() -> Result<()> {
         document["openapi"]
     );
     ensure!(document["paths"]["/api/servers/{id}/pool/config"]["put"].is_object());
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_the_api_server_nobody_is_known() -> Result<()> {
+    let plane = shared().await?;
+    let mut file: serde_yaml::Value = serde_yaml::from_str(&std::fs::read_to_string(plane.kubeconfig())?)?;
+    let nowhere = tests::upstream::free_address()?;
+    file["clusters"][0]["cluster"]["server"] = format!("https://{nowhere}").into();
+    let path = plane.state().join("nowhere.kubeconfig");
+    std::fs::write(&path, serde_yaml::to_string(&file)?)?;
+    let operator = Operator::launch(&path, None, &[]).await?;
+    let address = operator.api.parse()?;
+    let detail = Caller::new(address, Some("token")).get("/api/servers").await?.problem(503)?;
+    ensure!(detail.contains("the API server") && detail.contains("try again"), "{detail}");
+    Caller::new(address, None).get("/api/servers").await?.problem(401)?;
+    Caller::new(address, None).get("/openapi.json").await?.good()?;
     Ok(())
 }
 

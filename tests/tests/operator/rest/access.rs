@@ -76,13 +76,8 @@ async fn what_is_not_ones_own_is_not_there() -> Result<()> {
     // A token of somebody with rights elsewhere only.
     let elsewhere = Bench::start(&[]).await?;
     let stranger = Stage { bench: elsewhere, address: stage.address, id: stage.id.clone() };
-    let stranger = stranger
-        .someone(
-            &crate::bench::account(crate::bench::shared().await?, "admin", Some(&stranger.bench.namespace))
-                .await?,
-        )
-        .await?
-        .caller;
+    let theirs = account(shared().await?, "admin", Some(&stranger.bench.namespace)).await?;
+    let stranger = stranger.someone(&theirs).await?.caller;
     let admin = stage.person("admin").await?.caller;
     let theirs = stranger.get(&stage.path("/pool/stats")).await?.problem(404)?;
     ensure!(theirs.contains("there is no pool"), "{theirs}");

@@ -65,6 +65,14 @@ pub async fn notes(arguments: &[&str]) -> Result<String> {
     Ok(text.split_once("NOTES:").context("there are no notes")?.1.to_owned())
 }
 
+/// What Helm finds unusual in the chart; nothing when it finds nothing.
+///
+/// # Errors
+/// When it finds something.
+pub async fn lint() -> Result<String> {
+    run(&["lint", "--strict", "--quiet"], &[]).await
+}
+
 async fn run(command: &[&str], arguments: &[&str]) -> Result<String> {
     let mut helm = Command::new(helm().await?);
     helm.args(command).arg(repository().join("charts/sessionpool")).args(arguments);

@@ -4,13 +4,19 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tests::chart_docs;
+use tests::{chart_docs, helm};
 
 #[test]
 fn the_readme_and_the_schema_say_what_the_comments_say() -> Result<()> {
     for (path, holds, should) in chart_docs::made()? {
         ensure!(holds == should, "{} is not up to date: run `make chart`", path.display());
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn helm_finds_nothing_unusual() -> Result<()> {
+    helm::lint().await?;
     Ok(())
 }
 

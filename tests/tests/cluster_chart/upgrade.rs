@@ -60,9 +60,10 @@ async fn lead_through_its_life(cluster: &Cluster, release: &Release<'_>) -> Resu
     let proxies = proxies(release).await?;
 
     // The budget and the second operator are new in this chart.
-    let values = format!("{IMAGES},replicas=2,podDisruptionBudget.enabled=true");
+    let values = "replicas=2,podDisruptionBudget.enabled=true";
     let chart = Release::chart();
-    release.helm(&["upgrade", "sessionpool", &chart, "--set", &values, "--wait", "--timeout=90s"]).await?;
+    let kept = ["--reset-then-reuse-values", "--set", values, "--wait", "--timeout=90s"];
+    release.helm(&[&["upgrade", "sessionpool", &chart], &kept[..]].concat()).await?;
     ensure!(chart_of_the_definition(cluster).await? == "sessionpool-0.2.0", "the definition stayed behind");
     let wanted: CustomResourceDefinition =
         serde_yaml::from_str(&std::fs::read_to_string(repository().join("crds/sessionpool.yaml"))?)?;

@@ -68,7 +68,7 @@ async fn what_the_chart_says_becomes_configuration_and_metrics_arrive() -> Resul
     let release = Release::new(&cluster).await?;
     Prometheus::define(&cluster, &release).await?;
     install(&release).await?;
-    let prometheus = Prometheus::start(&cluster, &release).await?;
+    let prometheus = Prometheus::start(&cluster).await?;
 
     release.apply("examples/everything.yaml").await?;
     let two = ["patch", "sessionpool", "everything", "--type=merge", "-p", r#"{"spec": {"replicas": 2}}"#];

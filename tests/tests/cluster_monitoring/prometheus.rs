@@ -28,8 +28,9 @@ impl<'a> Prometheus<'a> {
     }
 
     /// Starts it; it is not waited for.
-    pub async fn start(cluster: &'a Cluster, release: &Release<'_>) -> Result<Self> {
-        release.apply("tests/cluster/monitoring/prometheus.yaml").await?;
+    pub async fn start(cluster: &'a Cluster) -> Result<Self> {
+        let manifests = repository().join("tests/cluster/monitoring/prometheus.yaml");
+        cluster.apply_yaml(&std::fs::read_to_string(manifests)?).await?;
         Ok(Self(cluster))
     }
 

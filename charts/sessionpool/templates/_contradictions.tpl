@@ -1,6 +1,11 @@
 {{/* Values that each are good and together are not: each fails with what to do. */}}
 {{- define "sessionpool.contradictions" -}}
 {{- $v := .Values -}}
+{{- range $name := list "leaderElection" "api" "tests" "dashboard" }}
+{{- if not (hasKey $v $name) }}
+{{- fail (printf "there is no %s among the values, as if they were those of an older chart: upgrade with --reset-then-reuse-values in place of --reuse-values" $name) }}
+{{- end }}
+{{- end }}
 {{- if and (gt (int $v.replicas) 1) (not $v.leaderElection.enabled) }}
 {{- fail (printf "replicas is %d and leaderElection.enabled is false: they would all act at once; set replicas to 1 or leaderElection.enabled to true" (int $v.replicas)) }}
 {{- end }}

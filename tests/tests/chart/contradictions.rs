@@ -4,7 +4,8 @@ use anyhow::{Context, Result, ensure};
 use tests::helm::{MONITORING, rendered};
 
 /// Values, and what is said of them.
-const CONTRADICTIONS: [(&str, &str); 17] = [
+const CONTRADICTIONS: [(&str, &str); 18] = [
+    ("leaderElection=null,tests=null,dashboard=null", "upgrade with --reset-then-reuse-values"),
     ("replicas=2,leaderElection.enabled=false", "they would all act at once; set replicas to 1"),
     ("podDisruptionBudget.enabled=true", "its node could never be drained; set replicas to 2"),
     (

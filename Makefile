@@ -28,7 +28,7 @@ try: ## the proxy alone, without a cluster
 	@tests/demo/try.sh
 
 ##@ Build
-.PHONY: build build-proxy images crds
+.PHONY: build build-proxy images crds chart
 # `=`: rustc is asked only when something is built.
 host = $(shell rustc -vV | sed -n 's/^host: //p')
 static = RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(host)
@@ -50,6 +50,9 @@ crds: ## writes crds/sessionpool.yaml from the Rust types, and the chart's copie
 	cp operator/roles/*.yaml charts/sessionpool/files/roles/
 	cp operator/policies/*.yaml charts/sessionpool/files/policies/
 
+chart: ## writes the chart's README and the descriptions in its schema from the comments in values.yaml
+	@cargo run --quiet -p tests --bin chart_docs
+
 ##@ Cluster
 .PHONY: cluster-up cluster-down cluster-shell
 cluster-up: ## a cluster named CLUSTER; NODE=0: control plane only, without root
@@ -62,15 +65,18 @@ cluster-shell: ## a shell, or CMD='...', in the cluster's network with KUBECONFI
 	@$(cluster)/shell.sh $(CLUSTER) $(if $(value CMD),bash -c '$(subst ','\'',$(value CMD))')
 
 ##@ Check
-.PHONY: test test-unit test-crd test-proxy test-operator test-cluster contract lint fmt deny bench bench-pool bench-operator
+.PHONY: test test-unit test-crd test-proxy test-chart test-operator test-cluster contract lint fmt deny bench bench-pool bench-operator
 test: ## everything below, in order, with a summary
-	@tests/run.sh lint unit crd proxy operator cluster
+	@tests/run.sh lint unit crd chart proxy operator cluster
 
 test-unit: ## unit tests of every crate
 	@tests/run.sh unit
 
 test-crd: ## the API types against a real API server
 	@tests/run.sh crd
+
+test-chart: ## what Helm makes of the chart, and its alerts
+	@tests/run.sh chart
 
 test-proxy: ## the proxy against real MCP servers
 	@tests/run.sh proxy

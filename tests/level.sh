@@ -1,5 +1,5 @@
 #!/bin/bash
-# level.sh lint|unit|crd|proxy|operator|cluster: installs and builds what one level of tests needs, and runs it.
+# level.sh lint|unit|crd|chart|proxy|operator|cluster: installs and builds what one level of tests needs, and runs it.
 # The suites of a level are tests/tests/LEVEL*.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -45,6 +45,10 @@ case $1 in
     tests/cluster/needs.sh control-plane >/dev/null
     suites crd
     ;;
+  chart)
+    tests/cluster/tools.sh helm promtool >/dev/null
+    suites chart
+    ;;
   proxy)
     upstreams
     rest
@@ -55,6 +59,7 @@ case $1 in
   operator)
     tests/cluster/needs.sh control-plane >/dev/null
     rest
+    tests/cluster/tools.sh promtool >/dev/null
     programs
     suites operator
     ;;
@@ -63,11 +68,12 @@ case $1 in
     tests/cluster/tools.sh helm >/dev/null
     upstreams
     make images
+    tests/cluster/images.sh monitoring >/dev/null
     programs
     suites cluster
     ;;
   *)
-    echo "there is no level '$1': lint, unit, crd, proxy, operator, cluster" >&2
+    echo "there is no level '$1': lint, unit, crd, chart, proxy, operator, cluster" >&2
     exit 2
     ;;
 esac

@@ -17,8 +17,13 @@ use crate::lease::Claim;
 #[command(name = "sessionpool-operator", version)]
 pub struct Args {
     /// Image of the proxies; `spec.proxy.image` of a pool wins over it.
-    #[arg(long, env = "PROXY_IMAGE", value_name = "IMAGE")]
-    pub proxy_image: String,
+    #[arg(long, env = "PROXY_IMAGE", value_name = "IMAGE", required_unless_present = "check")]
+    pub proxy_image: Option<String>,
+
+    /// Only checks an installation: whether this address of an operator answers with success, and whether SessionPools
+    /// can be listed. Repeat it for several addresses.
+    #[arg(long, value_name = "URL")]
+    pub check: Vec<hyper::Uri>,
 
     /// Namespace to watch; repeat it for several. Without it every namespace is watched.
     #[arg(
@@ -139,5 +144,7 @@ mod tests {
     #[test]
     fn the_image_is_required() {
         assert!(Args::try_parse_from(["sessionpool-operator"]).is_err());
+        let check = ["sessionpool-operator", "--check=http://operator:8081/readyz"];
+        assert_eq!(Args::try_parse_from(check).unwrap().check.len(), 1);
     }
 }

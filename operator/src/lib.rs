@@ -20,6 +20,7 @@ pub mod conditions;
 pub mod controller;
 pub mod events;
 pub mod fingerprint;
+pub mod installation;
 pub mod lease;
 pub mod memory;
 pub mod metrics;

@@ -10,7 +10,7 @@ use operator::{
     admin::{self, Admin, Readiness},
     api::{Api, serve},
     args::{Args, Listen},
-    client, controller,
+    client, controller, installation,
     lease::Lease,
     memory::Memory,
     metrics::Metrics,
@@ -50,6 +50,9 @@ fn main() -> ExitCode {
             return ExitCode::from(EX_CONFIG);
         }
     };
+    if !args.check.is_empty() {
+        return ended(check(&args));
+    }
     let pool = match PoolDefaults::from_env(|name| std::env::var(name).ok()) {
         Ok(pool) => pool,
         Err(error) => {
@@ -57,7 +60,11 @@ fn main() -> ExitCode {
             return ExitCode::from(EX_CONFIG);
         }
     };
-    match start(args, pool, log) {
+    ended(start(run(args, pool, log)))
+}
+
+fn ended(result: Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -66,11 +73,26 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(args: Args, pool: PoolDefaults, log: LogFilter) -> Result<()> {
+fn start(work: impl Future<Output = Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    let ended = runtime.block_on(run(args, pool, log));
+    let ended = runtime.block_on(work);
     runtime.shutdown_background();
     ended
+}
+
+/// What `--check` asks for.
+fn check(args: &Args) -> Result<()> {
+    start(async {
+        let client = kube::Client::try_from(api_server().await?)?;
+        installation::check(&args.check, &args.scopes(), &client).await?;
+        Ok(())
+    })
+}
+
+async fn api_server() -> Result<kube::Config> {
+    kube::Config::infer()
+        .await
+        .context("no way to the API server: run in a pod with a service account, or set KUBECONFIG")
 }
 
 async fn run(args: Args, pool: PoolDefaults, log: LogFilter) -> Result<()> {
@@ -80,9 +102,7 @@ async fn run(args: Args, pool: PoolDefaults, log: LogFilter) -> Result<()> {
     let scopes = args.scopes();
     let ready = Readiness::awaiting(scopes.len());
     let listener = admin::bind(args.admin_listen).await?;
-    let config = kube::Config::infer()
-        .await
-        .context("no way to the API server: run in a pod with a service account, or set KUBECONFIG")?;
+    let config = api_server().await?;
     let server = config.cluster_url.clone();
     let client = client::build(config, metrics.requests.clone())?;
     let stop = CancellationToken::new();
@@ -117,6 +137,7 @@ async fn act(
     stop: &CancellationToken,
     mut ending: Ending,
 ) -> Result<()> {
+    let proxy_image = args.proxy_image.clone().context("which image do pools run? set --proxy-image")?;
     let (claim, scopes) = (args.claim(), args.scopes());
     ready.stand_by(claim.is_some());
     let mut lease = tokio::select! {
@@ -128,7 +149,7 @@ async fn act(
         recorder: Recorder::new(client.clone(), Reporter::from("sessionpool-operator")),
         client,
         stats: StatsClient::new(),
-        defaults: Defaults { pool, proxy_image: args.proxy_image, operator_namespace: args.namespace },
+        defaults: Defaults { pool, proxy_image, operator_namespace: args.namespace },
         watched: Watched::default(),
         memory: Arc::new(Memory::default()),
         metrics,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use crate::{reconcile::written::Written, strain::Strain, totals::Ledger};
+use crate::{metrics::Series, reconcile::written::Written, strain::Strain, totals::Ledger};
 
 /// Identity of a pool: namespace and name.
 pub type PoolId = (String, String);
@@ -29,8 +29,8 @@ pub struct Notes {
     pub passed: Option<String>,
     /// The children as they were written last.
     pub written: Written,
-    /// Labels of the pool's info metric.
-    pub info: Option<[String; 4]>,
+    /// The series that tell of the pool.
+    pub series: Series,
 }
 
 /// The last nudge of a pod.
@@ -54,7 +54,8 @@ impl Memory {
         let mut all = self.0.lock();
         let notes = all.entry(id.clone()).or_default();
         if notes.uid != uid {
-            *notes = Notes { uid: uid.to_owned(), info: notes.info.take(), ..Notes::default() };
+            *notes =
+                Notes { uid: uid.to_owned(), series: std::mem::take(&mut notes.series), ..Notes::default() };
         }
         act(notes)
     }

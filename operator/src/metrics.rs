@@ -24,6 +24,8 @@ pub struct Metrics {
     pub requests: IntCounterVec,
     /// One series of value 1 per pool.
     pub info: IntGaugeVec,
+    /// One series per condition of a pool: 1 where it holds.
+    pub conditions: IntGaugeVec,
 }
 
 impl Metrics {
@@ -56,9 +58,17 @@ impl Metrics {
                 Opts::new("sessionpool_info", "One series per SessionPool."),
                 &["namespace", "name", "strategy", "phase"],
             )?,
+            conditions: IntGaugeVec::new(
+                Opts::new(
+                    "sessionpool_condition",
+                    "Conditions of the SessionPools: 1 where one is true, else 0.",
+                ),
+                &["namespace", "name", "type", "reason"],
+            )?,
             registry,
         };
-        let Self { registry, reconciles, errors, duration, active, leader, requests, info } = &metrics;
+        let Self { registry, reconciles, errors, duration, active, leader, requests, info, conditions } =
+            &metrics;
         registry.register(Box::new(reconciles.clone()))?;
         registry.register(Box::new(errors.clone()))?;
         registry.register(Box::new(duration.clone()))?;
@@ -66,6 +76,7 @@ impl Metrics {
         registry.register(Box::new(leader.clone()))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(info.clone()))?;
+        registry.register(Box::new(conditions.clone()))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(metrics)
     }
@@ -75,10 +86,17 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    /// Ends the info series of a pool.
-    pub fn forget(&self, labels: &[String; 4]) {
+    /// Ends the series of a pool that `before` names and `after` does not.
+    pub fn replace(&self, before: &Series, after: &Series) {
         // It fails when the series is not there, which is what is wanted.
-        let _gone = self.info.remove_label_values(labels);
+        if before.info != after.info
+            && let Some(labels) = &before.info
+        {
+            let _gone = self.info.remove_label_values(labels);
+        }
+        for labels in before.conditions.iter().filter(|labels| !after.conditions.contains(labels)) {
+            let _gone = self.conditions.remove_label_values(labels);
+        }
     }
 
     /// Counts a reconcile as running until the guard is dropped.
@@ -86,6 +104,15 @@ impl Metrics {
         self.active.inc();
         Running { active: self.active.clone(), duration: self.duration.clone(), start: Instant::now() }
     }
+}
+
+/// Labels of the series that tell of one pool.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Series {
+    /// That of [`Metrics::info`].
+    pub info: Option<[String; 4]>,
+    /// Those of [`Metrics::conditions`].
+    pub conditions: Vec<[String; 4]>,
 }
 
 fn counters(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
@@ -118,6 +145,7 @@ mod tests {
         metrics.errors.with_label_values(&["InvalidSpec"]).inc();
         metrics.requests.with_label_values(&["get", "200"]).inc();
         metrics.info.with_label_values(&["ns", "pool", "RoundRobin", "Active"]).set(1);
+        metrics.conditions.with_label_values(&["ns", "pool", "Ready", "AllProxiesReady"]).set(1);
         let running = metrics.reconciling();
         assert_eq!(metrics.active.get(), 1);
         drop(running);
@@ -129,6 +157,7 @@ mod tests {
             "sessionpool_operator_active_reconciles 0",
             "sessionpool_operator_leader 0",
             "sessionpool_operator_kube_requests_total{code=\"200\",verb=\"get\"} 1",
+            "sessionpool_condition{name=\"pool\",namespace=\"ns\",reason=\"AllProxiesReady\",type=\"Ready\"} 1",
             "sessionpool_info{name=\"pool\",namespace=\"ns\",phase=\"Active\",strategy=\"RoundRobin\"} 1",
         ] {
             assert!(text.contains(name), "{name} is missing in:\n{text}");

@@ -16,7 +16,7 @@ use crate::{
     conditions::{self, Kind, Reason, Verdict},
     events::{self, Notice},
     memory::{Memory, PoolId},
-    metrics::Metrics,
+    metrics::{Metrics, Series},
     reconcile::{
         apply::ApplyError,
         lifecycle::Lifecycle,
@@ -322,22 +322,29 @@ fn next(
 }
 
 impl Context {
-    /// Keeps the pool's info metric at one series.
+    /// Tells of the pool in the metrics, and of nothing that was and is no more.
     fn describe(&self, pool: &SessionPool, status: &SessionPoolStatus) {
         let phase = status.phase.map(|phase| format!("{phase:?}")).unwrap_or_default();
         let (namespace, name) = id(pool);
-        let labels = [namespace, name, format!("{:?}", pool.spec.pool_strategy), phase];
-        let before = self.memory.with(&id(pool), &uid(pool), |notes| notes.info.replace(labels.clone()));
-        if let Some(before) = before.filter(|before| *before != labels) {
-            self.metrics.forget(&before);
-        }
-        self.metrics.info.with_label_values(&labels).set(1);
+        let info = [namespace.clone(), name.clone(), format!("{:?}", pool.spec.pool_strategy), phase];
+        self.metrics.info.with_label_values(&info).set(1);
+        let conditions = status.conditions.iter().map(|condition| {
+            let labels = [namespace.clone(), name.clone(), condition.type_.clone(), condition.reason.clone()];
+            let holds = i64::from(condition.status == "True");
+            self.metrics.conditions.with_label_values(&labels).set(holds);
+            labels
+        });
+        let series = Series { info: Some(info), conditions: conditions.collect() };
+        let before = self
+            .memory
+            .with(&id(pool), &uid(pool), |notes| std::mem::replace(&mut notes.series, series.clone()));
+        self.metrics.replace(&before, &series);
     }
 
     /// Drops what is known of a pool that is gone.
     pub fn forget(&self, id: &PoolId) {
-        if let Some(labels) = self.memory.forget(id).and_then(|notes| notes.info) {
-            self.metrics.forget(&labels);
+        if let Some(notes) = self.memory.forget(id) {
+            self.metrics.replace(&notes.series, &Series::default());
         }
     }
 }

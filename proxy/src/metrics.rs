@@ -15,7 +15,7 @@ use prometheus::{
 };
 
 pub use self::requests::Requests;
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, reload::Reload};
 
 /// Registers everything and writes it down when asked.
 pub struct Metrics {
@@ -27,9 +27,9 @@ impl Metrics {
     ///
     /// # Errors
     /// If two metrics have one name.
-    pub fn new(gateway: &Arc<Gateway>) -> prometheus::Result<Self> {
+    pub fn new(gateway: &Arc<Gateway>, reload: &Arc<Reload>) -> prometheus::Result<Self> {
         let registry = Registry::new();
-        registry.register(Box::new(PoolCollector(Arc::clone(gateway))))?;
+        registry.register(Box::new(PoolCollector(Arc::clone(gateway), Arc::clone(reload))))?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self { registry })
@@ -52,7 +52,7 @@ impl Metrics {
 }
 
 /// Makes the metrics from a snapshot when they are asked for, so that requests pay nothing for them.
-struct PoolCollector(Arc<Gateway>);
+struct PoolCollector(Arc<Gateway>, Arc<Reload>);
 
 impl Collector for PoolCollector {
     fn desc(&self) -> Vec<&Desc> {
@@ -64,6 +64,6 @@ impl Collector for PoolCollector {
         let label = |id| gateway.pool.connector().label(id).map(|label| label.to_string());
         let endpoints = gateway.pool.endpoints().into_iter();
         let endpoints: Vec<_> = endpoints.filter_map(|(id, info)| Some((label(id)?, info))).collect();
-        families::of(gateway, &endpoints)
+        families::of(gateway, &endpoints, self.1.error().is_some())
     }
 }

@@ -248,6 +248,11 @@ impl<C: Connector> Pool<C> {
         self.0.last_connect_error()
     }
 
+    /// Whether the last attempt to open a session succeeded; none before the first. `now` is a snapshot of this moment.
+    pub fn reachable(&self, now: &Snapshot) -> Option<bool> {
+        if self.0.last_connect_error().is_some() { Some(false) } else { now.ever_connected.then_some(true) }
+    }
+
     /// Takes no more work, closes idle slots now and leased ones as they come back; at `deadline` the rest.
     pub async fn close(&self, deadline: Instant) {
         self.0.close(deadline).await;

@@ -2,6 +2,7 @@
 # images.sh base      builds what every node needs: pause and cluster DNS
 # images.sh all       also proxy and operator (from `make build`) and the MCP server of the examples
 # images.sh list      prints the archives that exist
+# images.sh monitoring   builds Prometheus, its operator and their definitions, which no cluster has by itself; prints their folder
 # An image is built again only when its inputs have changed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -54,9 +55,30 @@ server_everything() {
     --env PORT=3001 "/usr/local/bin/node=$node" "/=ldd:$node" "/app/node_modules=$folder/modules"
 }
 
+# The definitions come from the types of the operator's own module.
+monitoring() {
+  local folder=${cache%/images}/monitoring tools prometheus operator reloader
+  tools=$("$here/tools.sh" prometheus prometheus-operator prometheus-config-reloader controller-gen)
+  prometheus=$(PATH=$tools command -v prometheus)
+  operator=$(PATH=$tools command -v prometheus-operator)
+  reloader=$(PATH=$tools command -v prometheus-config-reloader)
+  image "$folder" prometheus docker.io/local/prometheus:dev "$prometheus" -- --entrypoint '["/bin/prometheus"]' "/bin/prometheus=$prometheus"
+  image "$folder" operator docker.io/local/prometheus-operator:dev "$operator" -- --entrypoint '["/operator"]' "/operator=$operator"
+  # The operator starts it by this path.
+  image "$folder" reloader docker.io/local/prometheus-config-reloader:dev "$reloader" -- \
+    --entrypoint '["/bin/prometheus-config-reloader"]' "/bin/prometheus-config-reloader=$reloader"
+  if ! cmp -s "$here/tools/prometheus-operator/go.sum" "$folder/definitions.of"; then
+    rm -rf "$folder/definitions"
+    (cd "$here/tools/prometheus-operator" && PATH=$tools:$PATH GOFLAGS=-mod=readonly controller-gen crd:crdVersions=v1,generateEmbeddedObjectMeta=true \
+      paths=github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1 output:dir="$folder/definitions")
+    install -m 644 "$here/tools/prometheus-operator/go.sum" "$folder/definitions.of"
+  fi
+}
+
 case ${1:-all} in
   base) base ;;
   all) base && program proxy && program operator && server_everything ;;
+  monitoring) monitoring >&2 && echo "${cache%/images}/monitoring" ;;
   list) find "$cache" "$built/images" -name '*.tar' 2>/dev/null || true ;;
-  *) echo "images.sh base|all|list" >&2; exit 2 ;;
+  *) echo "images.sh base|all|monitoring|list" >&2; exit 2 ;;
 esac

@@ -13,8 +13,9 @@ family_of() {
   case $1 in
     kube-apiserver | kube-controller-manager | kube-scheduler | kube-proxy | kubelet | kubectl) echo kubernetes ;;
     containerd | containerd-shim-runc-v2 | ctr) echo containerd ;;
-    etcd | coredns | helm) echo "$1" ;;
+    etcd | coredns | helm | prometheus | prometheus-operator) echo "$1" ;;
     promtool) echo prometheus ;;
+    prometheus-config-reloader | controller-gen) echo prometheus-operator ;;
     *) say "there is no tool '$1' in tests/cluster/tools"; return 1 ;;
   esac
 }
@@ -28,7 +29,10 @@ package_of() {
     containerd* | ctr) echo "github.com/containerd/containerd/v2/cmd/$1" ;;
     coredns) echo github.com/coredns/coredns ;;
     helm) echo helm.sh/helm/v4/cmd/helm ;;
-    promtool) echo github.com/prometheus/prometheus/cmd/promtool ;;
+    prometheus | promtool) echo "github.com/prometheus/prometheus/cmd/$1" ;;
+    prometheus-operator) echo github.com/prometheus-operator/prometheus-operator/cmd/operator ;;
+    prometheus-config-reloader) echo github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader ;;
+    controller-gen) echo sigs.k8s.io/controller-tools/cmd/controller-gen ;;
   esac
 }
 
@@ -83,8 +87,8 @@ build() ( # FAMILY NAME...
   for name in "${missing[@]}"; do packages+=("$(package_of "$name")"); done
   mkdir "$work/bin"
   target=$work/bin/
-  # Without the clients of every cloud, which promtool has for checking configurations.
-  [ "$family" != prometheus ] || tags=remove_all_sd
+  # Without the clients of every cloud; both programs with the same tags, so that they share what is compiled.
+  [ "$family" != prometheus ] || tags=remove_all_sd,enable_kubernetes_sd
   # The main package of etcd has no name of its own.
   [ "$family" != etcd ] || target=$work/bin/etcd
   go build -v -trimpath -tags "${tags:-}" -ldflags "$flags" -o "$target" "${packages[@]}" >>"$work/log" 2>&1 9>&- &
@@ -93,6 +97,8 @@ build() ( # FAMILY NAME...
   local status=0
   wait "$builder" || status=$?
   builder=
+  # Its main package is called operator.
+  if [ -e "$work/bin/operator" ]; then mv "$work/bin/operator" "$work/bin/prometheus-operator"; fi
   [ $status = 0 ] || { tail -n 20 "$work/log" >&2; say "$family: the build failed (see above)"; exit 1; }
   for name in "${missing[@]}"; do mv "$work/bin/$name" "$out/$name"; done
   say "$family: built in $((SECONDS - start)) s"

@@ -2,13 +2,16 @@
 
 pub mod bench;
 pub mod binary;
+pub mod chart_docs;
 pub mod cluster;
 pub mod control_plane;
 pub mod eventually;
+pub mod helm;
 pub mod kubernetes;
 pub mod mcp_client;
-mod promtool;
+pub mod promtool;
 pub mod proxy;
+pub mod release;
 pub mod rest;
 pub mod schemathesis;
 pub mod scripted;
@@ -20,5 +23,4 @@ pub use binary::{binary, repository};
 pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
 pub use eventually::eventually;
-pub use promtool::promtool;
 pub use proxy::Proxy;

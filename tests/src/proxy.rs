@@ -160,6 +160,15 @@ impl Proxy {
         Endpoint::new(self.admin).send("GET", path, &[], "").await?.status_and_text().await
     }
 
+    /// The value of a metric that has no label but the pool's; none where it is not there.
+    pub async fn metric(&self, name: &str) -> Result<Option<f64>> {
+        let (_, text) = self.admin("/metrics").await?;
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix("{server_id=")?.split_once("} "));
+        Ok(value.map(|(_, value)| value.parse()).transpose()?)
+    }
+
     /// The pool's statistics.
     pub async fn stats(&self) -> Result<PoolStats> {
         Ok(serde_json::from_str(&self.admin("/pool/stats").await?.1)?)

@@ -24,7 +24,7 @@ pub fn stats(gateway: &Gateway, readiness: &Readiness, reload: &Reload) -> PoolS
     let now = gateway.pool.snapshot();
     let limits = config.limits();
     let error = gateway.pool.last_connect_error();
-    let reachable = if error.is_some() { Some(false) } else { now.ever_connected.then_some(true) };
+    let reachable = gateway.pool.reachable(&now);
     let ready = readiness.is_ready();
     let count = |number: usize| number as u64;
     let metadata = &config.pool.metadata;

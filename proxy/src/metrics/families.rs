@@ -11,12 +11,17 @@ use crate::{
     pool::{CloseReason, EndpointInfo, PinReason, Snapshot, stats},
 };
 
-/// Every family of the pool.
-pub(super) fn of(gateway: &Gateway, endpoints: &[(String, EndpointInfo)]) -> Vec<MetricFamily> {
+/// Every family of the pool. `refused`: the newest configuration is not in force.
+pub(super) fn of(
+    gateway: &Gateway,
+    endpoints: &[(String, EndpointInfo)],
+    refused: bool,
+) -> Vec<MetricFamily> {
     let (config, now) = (&*gateway.config.load(), &gateway.pool.snapshot());
     let maker = Maker { server_id: &config.server_id };
     let mut all = gauges(&maker, config, now, [gateway.clients.len(), gateway.keyring.count()]);
     all.extend(counters(&maker, now, &gateway.requests));
+    all.extend(faults(&maker, gateway.pool.reachable(now), refused));
     all.extend(of_endpoints(&maker, endpoints));
     all.extend(gateway.peers.as_ref().map(|peers| {
         let outcomes = &peers.outcomes;
@@ -176,6 +181,26 @@ fn counters(maker: &Maker<'_>, now: &Snapshot, requests: &Requests) -> Vec<Metri
     labelled("mcpgateway_pool_pins_total", "Clients that were pinned to a session.", pins.collect());
     labelled("mcpgateway_pool_requests_total", "HTTP requests by answer.", classes.collect());
     all
+}
+
+/// What is wrong, as 1 and 0. Nothing is known of the server before the first attempt to reach it.
+fn faults(maker: &Maker<'_>, reachable: Option<bool>, refused: bool) -> Vec<MetricFamily> {
+    let flag = |name, help, holds: bool| {
+        family(name, help, MetricType::GAUGE, vec![maker.gauge(&[], f64::from(u8::from(holds)))])
+    };
+    let refused = flag(
+        "mcpgateway_pool_configuration_refused",
+        "1 while the newest configuration is refused and the one before stays in force, else 0.",
+        refused,
+    );
+    let reachable = reachable.map(|holds| {
+        flag(
+            "mcpgateway_pool_upstream_reachable",
+            "1 if the last attempt to open a session succeeded, else 0.",
+            holds,
+        )
+    });
+    reachable.into_iter().chain([refused]).collect()
 }
 
 fn of_endpoints(maker: &Maker<'_>, endpoints: &[(String, EndpointInfo)]) -> Vec<MetricFamily> {

@@ -7,6 +7,7 @@ mod process;
 mod children;
 mod conflicts;
 mod deletion;
+mod exposition;
 mod fleet;
 mod injection;
 mod leadership;

@@ -170,6 +170,7 @@ async fn bad_change_keeps_the_old_configuration() -> Result<()> {
             .await?;
         assert_eq!((stats.min_size, stats.max_size), (1, 3), "{stats:?}");
         assert!(proxy.is_alive()?);
+        assert_eq!(proxy.metric("mcpgateway_pool_configuration_refused").await?, Some(1.0));
         assert_eq!(client.tool("echo", &json!({"message": "goes on"})).await?, "goes on");
         assert_eq!(proxy.admin("/readyz").await?.0, 200);
     }
@@ -177,6 +178,7 @@ async fn bad_change_keeps_the_old_configuration() -> Result<()> {
     proxy
         .stats_when("the repaired file", |stats| stats.max_size == 5 && stats.config_error.is_none())
         .await?;
+    assert_eq!(proxy.metric("mcpgateway_pool_configuration_refused").await?, Some(0.0));
     Ok(())
 }
 

@@ -92,6 +92,7 @@ async fn server_that_is_down_at_start() -> Result<()> {
     let (status, text) = proxy.admin("/readyz").await?;
     assert!(status == 503 && !text.is_empty(), "{status} {text}");
     assert_eq!(proxy.admin("/livez").await?.0, 200);
+    assert_eq!(proxy.metric("mcpgateway_pool_upstream_reachable").await?, Some(0.0));
     let reply = Endpoint::new(proxy.mcp).post(&initialize("2025-11-25")).await?;
     assert!(reply.header("retry-after").is_some(), "{:?}", reply.headers);
     let (status, text) = reply.status_and_text().await?;
@@ -104,6 +105,7 @@ async fn server_that_is_down_at_start() -> Result<()> {
     let client = Session::open(proxy.mcp).await?;
     assert_eq!(client.tool("echo", &json!({"message": "x"})).await?, "x");
     proxy.stats_when("a reachable server", |stats| stats.upstream.reachable == Some(true)).await?;
+    assert_eq!(proxy.metric("mcpgateway_pool_upstream_reachable").await?, Some(1.0));
     Ok(())
 }
 

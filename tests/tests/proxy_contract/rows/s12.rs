@@ -1,12 +1,10 @@
 //! S12: metrics.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use tests::promtool;
-use tokio::io::AsyncWriteExt;
+use tests::promtool::remarks;
 
 use crate::call::{echo, hold};
 use crate::stage::Stage;
@@ -65,20 +63,9 @@ fn samples(text: &str) -> Result<BTreeMap<String, f64>> {
 
 /// The one remark that is accepted is on the documented name of a number that is no counter.
 async fn check_with_promtool(text: &str) -> Result<()> {
-    let mut child = promtool()
-        .await?
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    child.stdin.take().context("no standard input")?.write_all(text.as_bytes()).await?;
-    let output = child.wait_with_output().await?;
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    let remarks: Vec<_> =
-        said.lines().filter(|line| !line.starts_with("mcpgateway_pool_sessions_total non-counter")).collect();
-    // 3: readable, with remarks.
-    let readable = matches!(output.status.code(), Some(0 | 3));
-    ensure!(readable && remarks.is_empty(), "promtool: {} {remarks:?}\n{text}", output.status);
+    let remarks = remarks(text).await?;
+    let others =
+        remarks.iter().filter(|line| !line.starts_with("mcpgateway_pool_sessions_total non-counter"));
+    ensure!(others.count() == 0, "promtool: {remarks:?}\n{text}");
     Ok(())
 }

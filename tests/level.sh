@@ -55,6 +55,8 @@ case $1 in
   operator)
     tests/cluster/needs.sh control-plane >/dev/null
     rest
+    tests/upstreams/npm/install.sh >/dev/null
+    tests/browser/install.sh >/dev/null
     programs
     suites operator
     ;;

@@ -2,9 +2,12 @@
 
 import { ask } from "../parts/dialog.js";
 import { announce, attribute, h, Keyed, say, unique } from "../parts/dom.js";
-import { PARAMETERS, said, titleOf } from "./parameters.js";
+import { said, titleOf } from "./parameters.js";
 import { lacking } from "./permission.js";
 import { split } from "./head.js";
+
+/** Who may share a session is for people to decide. */
+const isApplied = ({ name }) => name !== "isolation";
 
 /** Builds it. Gives `{ node, fill(advice), allow(pool), fail(problem) }`; `done()` is called once it was applied. */
 export function advice(server, id, done) {
@@ -41,8 +44,7 @@ export function advice(server, id, done) {
   }
 
   async function askApply() {
-    const written = found.filter(({ name }) => PARAMETERS.some((parameter) => parameter.name === name));
-    const left = found.filter((change) => !written.includes(change));
+    const [written, left] = [found.filter(isApplied), found.filter((change) => !isApplied(change))];
     const line = ({ name, from, to }) => h("li", {}, `${titleOf(name)}: ${said(name, from)} → ${said(name, to)}`);
     const text = [h("p", {}, "This is written to the SessionPool, and reaches its proxies within seconds without losing a session:"), h("ul", {}, written.map(line))];
     if (left.length > 0) text.push(h("p", {}, "This is left to you, in the object itself:"), h("ul", {}, left.map(line)));
@@ -62,7 +64,7 @@ export function advice(server, id, done) {
       changes.hidden = found.length === 0;
       changeRows.update(found, ({ name }) => name);
       reasonRows.update(newest.reasons, ({ code, parameter }) => `${code} ${parameter}`);
-      buttons.hidden = !found.some(({ name }) => PARAMETERS.some((parameter) => parameter.name === name));
+      buttons.hidden = !found.some(isApplied);
       note.hidden = denied === "" || buttons.hidden;
     },
     allow(pool) {

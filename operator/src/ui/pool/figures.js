@@ -26,7 +26,7 @@ export function figures() {
       ` of at most ${count(capacity(pool))}${each}; at least ${count(pool.min_size)} kept open${pool.replicas > 1 ? " in each" : ""}`);
     tiles.waiting.fill(brief(pool.waiting), pool.waiting > 0 ? "for a free session" : "nobody waits", pool.waiting > 0);
     tiles.timeouts.fill(brief(pool.total_timeouts), share(pool.total_timeouts, pool.total_acquisitions + pool.total_timeouts));
-    tiles.errors.fill(brief(pool.total_errors), share(pool.total_errors, pool.total_acquisitions));
+    tiles.errors.fill(brief(pool.total_errors), pool.total_errors > 0 ? "failed openings, refusals, losses" : "none");
     tiles.calls.fill(brief(pool.total_acquisitions), "since the proxies started");
     const age = pool.session_age_seconds;
     tiles.age.fill(age ? rough(age.p50) : NOTHING, age ? `p95 ${rough(age.p95)} · p99 ${rough(age.p99)}` : "no sessions");

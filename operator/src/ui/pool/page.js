@@ -39,14 +39,14 @@ export function pool({ id }, { fail, alive }) {
     alive(main, found);
   }
 
-  const feed = (every, load, part, show = (value) => part.fill(value)) => new Feed({ every, load, show, fail: (problem) => {
+  const feed = (every, load, part) => new Feed({ every, load, show: (value) => part.fill(value), fail: (problem) => {
     // What holds for all of the page is told once, above it.
     if (!["offline", "login", "missing"].includes(problem.kind)) part.fail(problem);
   } });
   const main = new Feed({ every: 2000, load: server.detail, show: take, fail: (problem) => fail(problem, main) });
   const feeds = [
     main,
-    feed(2000, server.sessions, parts.sessions, (value) => parts.sessions.fill(value.sessions)),
+    feed(2000, server.sessions, parts.sessions),
     feed(5000, server.history, parts.charts),
     feed(5000, server.config, parts.settings),
     feed(15_000, server.advice, parts.advice),

@@ -5,7 +5,7 @@ import { attribute, h, say } from "../parts/dom.js";
 import { count, duration, NOTHING, plural, word } from "../parts/format.js";
 import { Table } from "../parts/table.js";
 
-/** Builds the section. Gives `{ node, fill(sessions), fail(problem) }`. */
+/** Builds the section. Gives `{ node, fill(answer), fail(problem) }`. */
 export function sessions() {
   const trouble = h("p", { class: "trouble", hidden: true });
   const sum = h("span", { class: "hint" });
@@ -44,8 +44,9 @@ export function sessions() {
     h("h2", { id: "sessions-title" }, "Sessions ", sum), trouble, table.node);
   return {
     node,
-    fill(found) {
-      trouble.hidden = true;
+    fill({ sessions: found, unanswered = [] }) {
+      say(trouble, `No answer from ${unanswered.join(", ")}: the sessions there are missing here.`);
+      trouble.hidden = unanswered.length === 0;
       const keys = new Set(found.map((one) => one.key)).size;
       say(sum, found.length > 0 ? `${plural(found.length, "session")} for ${plural(keys, "key")}` : "");
       table.update(found);

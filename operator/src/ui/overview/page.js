@@ -28,9 +28,9 @@ export function overview({ query }, { fail, alive }) {
   const list = h("section", { "aria-label": "Pools", class: "card flush" }, filters.node, result, table.node);
   const nothing = h("section", { class: "card blank", hidden: true }, h("h2", {}, "No pools to see"),
     h("p", {}, "Either there is no SessionPool yet, or this account may get none. Make one:"),
-    h("pre", { tabindex: "0", "aria-label": "Command" }, "kubectl apply -f examples/service.yaml"),
+    h("pre", {}, "kubectl apply -f examples/service.yaml"),
     h("p", {}, "and see what the account may do:"),
-    h("pre", { tabindex: "0", "aria-label": "Command" }, "kubectl auth can-i list sessionpools.mcpgateway.io --all-namespaces"));
+    h("pre", {}, "kubectl auth can-i list sessionpools.mcpgateway.io --all-namespaces"));
   const node = h("div", { class: "page overview" }, heading, sums.node, list, nothing);
   let pools = [];
   let urgent = null;

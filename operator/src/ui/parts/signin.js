@@ -27,7 +27,7 @@ export function signInForm(done, why = "") {
     h("h1", { tabindex: "-1" }, "Sign in"),
     why ? h("p", { class: "why" }, why) : null,
     h("p", {}, "The operator shows you the pools that your Kubernetes account may see. Make a token for an account, and paste it here:"),
-    h("pre", { tabindex: "0", "aria-label": "Command" }, "kubectl create token ACCOUNT --namespace NAMESPACE --duration 1h"),
+    h("pre", {}, "kubectl create token ACCOUNT --namespace NAMESPACE --duration 1h"),
     h("label", { for: field }, "Bearer token"), input, trouble,
     h("p", { id: hint, class: "hint" }, "It stays in this tab until you close it or sign out, and is sent to this operator only."),
     h("p", { class: "buttons" }, h("button", { type: "submit", class: "primary" }, "Sign in")));

@@ -29,6 +29,7 @@ export function troubles(id) {
     const once = found.filter((one, at) => found.findIndex(({ reason, message }) => reason === one.reason && message === one.message) === at);
     rows.update(once, ({ type }) => type);
     node.hidden = once.length === 0;
+    attribute(node, "data-tone", pool.phase === "failed" ? "bad" : "warn");
   };
   return { node, fill };
 }

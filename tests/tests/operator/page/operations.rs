@@ -12,11 +12,7 @@ const RESET: &str = "role=button[name='Reset…']";
 const SAVE: &str = "role=button[name='Save changes']";
 
 /// The pool's specification once it fits.
-async fn spec(
-    stage: &Stage,
-    what: &str,
-    fits: impl Fn(&SessionPoolSpec) -> bool,
-) -> Result<SessionPoolSpec> {
+async fn spec(stage: &Stage, what: &str, fits: impl Fn(&SessionPoolSpec) -> bool) -> Result<SessionPoolSpec> {
     until(what, async || Ok(Some(stage.bench.pool("web").await?.spec).filter(&fits))).await
 }
 
@@ -116,7 +112,10 @@ async fn without_the_right_nothing_is_done() -> Result<()> {
     for role in ["view", "edit"] {
         let page = stage.open_pool("web", &stage.token(role).await?).await?;
         for button in [DRAIN, RESET] {
-            ensure!(page.attribute(button, "aria-disabled").await?.as_deref() == Some("true"), "{role}: {button}");
+            ensure!(
+                page.attribute(button, "aria-disabled").await?.as_deref() == Some("true"),
+                "{role}: {button}"
+            );
             page.call(button, "click", &[json!({"force": true})]).await?;
             let described = page.attribute(button, "aria-describedby").await?.unwrap_or_default();
             page.shows(&format!("#{described}"), "sessionpools/operate").await?;

@@ -4,10 +4,11 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use axum::{Router, routing::any};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use http_body_util::Full;
 use hyper::{
-    HeaderMap, Method, Response, StatusCode,
+    HeaderMap, Method, Response, StatusCode, Uri,
     body::Bytes,
     header::{self, HeaderName, HeaderValue},
 };
@@ -100,8 +101,16 @@ fn kind(path: &str) -> &'static str {
     }
 }
 
+/// The page and its files, to be served beside REST.
+pub fn router() -> Router {
+    let page = async |method: Method, uri: Uri, headers: HeaderMap| {
+        answer(&method, uri.path().strip_prefix("/ui").unwrap_or_default(), &headers)
+    };
+    Router::new().route("/ui", any(page)).route("/ui/", any(page)).route("/ui/{*path}", any(page))
+}
+
 /// Answers a request for `/ui` or what is below it; `path` is what follows `/ui`.
-pub fn answer(method: &Method, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+fn answer(method: &Method, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n".into());
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));

@@ -67,8 +67,7 @@ async fn a_login_that_ends_is_told_and_renewed_in_place() -> Result<()> {
 async fn whoever_may_see_no_pool_is_told_so() -> Result<()> {
     let stage = Stage::start().await?;
     let _serving = stage.pool("web", &json!({})).await?;
-    // Bound in this namespace, and without a right to pools.
-    let token = stage.token("system:discovery").await?;
+    let token = stage.stranger("system:discovery").await?;
     let page = stage.open("/", &token).await?;
     page.shows("main", "this account may get none").await?;
     page.goto(&stage.url(&stage.hash("web"))).await?;

@@ -104,8 +104,27 @@ impl Stage {
         Ok(Serving { proxy, sync })
     }
 
-    /// The bearer token of somebody who has one of Kubernetes' own roles here.
+    /// The bearer token of somebody who has one of Kubernetes' own roles here, once what it holds is known.
     pub async fn token(&self, role: &str) -> Result<String> {
+        let token = self.stranger(role).await?;
+        let caller = Caller::new(self.bench.operator.api.parse()?, Some(&token));
+        let wanted = match role {
+            "view" => json!({"update": false, "operate": false}),
+            "edit" => json!({"update": true, "operate": false}),
+            _ => json!({"update": true, "operate": true}),
+        };
+        until(&format!("all of the role {role} to be known"), async || {
+            let servers = caller.get("/api/servers").await?.good()?["servers"].clone();
+            let Some(id) = servers[0]["server_id"].as_str() else { return Ok(None) };
+            let pool = caller.get(&format!("/api/servers/{id}")).await?;
+            Ok((pool.status == 200 && pool.body["permissions"] == wanted).then_some(()))
+        })
+        .await?;
+        Ok(token)
+    }
+
+    /// The bearer token of somebody whose role here says nothing of pools.
+    pub async fn stranger(&self, role: &str) -> Result<String> {
         let file = account(shared().await?, role, Some(&self.bench.namespace)).await?;
         let config: serde_yaml::Value = serde_yaml::from_str(&std::fs::read_to_string(file)?)?;
         Ok(config["users"][0]["user"]["token"].as_str().context("no token")?.to_owned())

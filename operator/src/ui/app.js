@@ -38,7 +38,7 @@ function show(moveFocus = true) {
 /** An answer has come: shows the page, and takes back what was said of its absence. */
 function alive(feed, pool) {
   const first = newest === null;
-  newest = { feed, stale: pool?.stale ? pool.observed_time : null };
+  newest = { feed, stale: pool?.stale && pool.replicas > 0 ? silence(pool) : null };
   if (lost) announce("The connection is back");
   lost = false;
   notice("problem");
@@ -138,10 +138,17 @@ function tick() {
   say(freshnessText, old ? `Last answer ${ago(answered)}` : newest.stale ? "Old numbers" : "Live");
   attribute(document.body, "data-old", old || newest.stale ? "" : null);
   notice("problem", told(feed, old));
-  notice("stale", !old && newest.stale ? {
-    tone: "warn", title: "The proxies do not answer the operator.",
-    text: `These numbers are from ${time(newest.stale)}, ${ago(newest.stale)}.`,
-  } : null);
+  notice("stale", !old && newest.stale ? { tone: "warn", ...newest.stale } : null);
+}
+
+/** What is said of proxies that the operator gets no numbers from. */
+function silence({ replicas_list: proxies, observed_time: since }) {
+  const silent = proxies.filter((proxy) => !proxy.answered).length;
+  const who = silent < proxies.length ? `${silent} of ${proxies.length} proxies do` : "The proxies do";
+  return {
+    title: `${who} not answer the operator.`,
+    text: since ? `These numbers are from ${time(since)}, ${ago(since)}.` : "There are no numbers of them yet.",
+  };
 }
 
 function told({ problem, answered, next }, old) {

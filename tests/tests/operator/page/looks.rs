@@ -9,6 +9,9 @@ use super::stage::{Stage, busy, whole};
 /// Most bytes of the page's files.
 const LIMIT: usize = 200_000;
 
+/// What a chart of sessions is once something was measured.
+const CHART: &str = ".plot path.line.series-active >> nth=0";
+
 /// What is wider than the screen.
 async fn fits(page: &Page) -> Result<()> {
     let wide = page
@@ -45,6 +48,7 @@ async fn everybody_can_use_every_page_in_every_scheme_and_width() -> Result<()> 
         fits(&page).await?;
         page.click("tbody a").await?;
         whole(&page, "web").await?;
+        page.call(CHART, "waitFor", &[json!({"state": "attached"})]).await?;
         page.click("summary").await?;
         page.is_accessible().await?;
         fits(&page).await?;
@@ -84,6 +88,7 @@ async fn nothing_breaks_the_policy_and_nothing_comes_from_elsewhere() -> Result<
     page.click("summary").await?;
     page.click("role=button[name='Reset…']").await?;
     page.press("Escape").await?;
+    page.call(CHART, "waitFor", &[json!({"state": "attached"})]).await?;
     // A chart that is moved over by keyboard tells its numbers.
     page.call("#moment", "focus", &[]).await?;
     page.press("ArrowLeft").await?;

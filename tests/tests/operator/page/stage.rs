@@ -162,13 +162,15 @@ impl Stage {
     }
 }
 
-/// Waits until every part of a pool's page is there.
+/// Waits until every part of a pool's page is there, but for the charts, which have nothing to show at first.
 pub async fn whole(page: &Page, pool: &str) -> Result<()> {
     page.shows("h1", pool).await?;
-    page.shows(".advice", "Nothing to change").await?;
-    page.call("#set-pool_strategy:enabled, fieldset:disabled #set-pool_strategy", "waitFor", &[]).await?;
-    page.call(".plot path.series-active.line", "waitFor", &[json!({"state": "attached"})]).await?;
-    Ok(())
+    page.call(".reasons li >> nth=0", "waitFor", &[]).await?;
+    until("the parameters", async || {
+        let value = page.call("#set-pool_max_size", "inputValue", &[]).await?;
+        Ok((value != "").then_some(()))
+    })
+    .await
 }
 
 /// Gives the token to the form that asks for it.

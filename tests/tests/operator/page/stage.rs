@@ -14,7 +14,9 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use tests::{Browser, Proxy, browser::Page, mcp_client::Session, proxy::Setup, upstream::Upstream};
+use tests::{
+    Browser, Proxy, browser::Page, mcp_client::Session, proxy::Setup, rest::Caller, upstream::Upstream,
+};
 use tokio::task::JoinHandle;
 
 use crate::bench::{Bench, account, shared, until};

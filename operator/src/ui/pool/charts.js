@@ -9,6 +9,8 @@ import { plot } from "./plot.js";
 
 const HOUR = 3_600_000;
 const MINUTE = 60_000;
+/** The least time that is shown, so that a first sample is no wall. */
+const LEAST = 10 * MINUTE;
 
 /** Builds them. Gives `{ node, fill(history), limit(pool), fail(problem), stop() }`. */
 export function charts() {
@@ -19,8 +21,9 @@ export function charts() {
   const numbers = table();
   const details = h("details", { ontoggle: () => fillTable() }, h("summary", {}, "The same as a table, by the minute"), numbers.node);
   const trouble = h("p", { class: "trouble", hidden: true });
+  const since = h("span", { class: "hint" });
   const node = h("section", { class: "card", "aria-labelledby": "charts-title" },
-    h("h2", { id: "charts-title" }, "Last hour"), trouble,
+    h("h2", { id: "charts-title" }, "Last hour ", since), trouble,
     h("div", { class: "charts" }, Object.values(plots).map((one) => one.node)),
     h("div", { class: "moment" }, h("label", { for: "moment" }, "Point in time"), slider, moment, back), details);
   let [points, chosen, most, interval] = [[], null, null, 10_000];
@@ -40,14 +43,17 @@ export function charts() {
 
   function draw() {
     const end = points.at(-1)?.at ?? Date.now();
-    const span = [end - HOUR, end];
+    const first = points[0]?.at ?? end;
+    const length = Math.min(HOUR, Math.max(LEAST, end - first));
+    const span = [end - length, end];
+    say(since, points.length > 0 && length < HOUR - MINUTE ? `measured since ${hour(first)}` : "");
     plots.sessions.fill(points, span, interval, most);
     plots.waiting.fill(points, span, interval);
     plots.calls.fill(points, span, interval);
     plots.latency.fill(points, span, interval);
     const ends = Math.floor(end / MINUTE) * MINUTE + MINUTE;
-    const whole = minutes(points).filter((point) => point.at >= ends - HOUR);
-    plots.failures.fill(whole, [ends - HOUR, ends], MINUTE);
+    const begins = ends - Math.ceil(length / MINUTE) * MINUTE;
+    plots.failures.fill(minutes(points).filter((point) => point.at >= begins), [begins, ends], MINUTE);
   }
 
   function fillTable() {

@@ -5,7 +5,7 @@ import { hour } from "../parts/format.js";
 
 const HEIGHT = 148;
 const MARGIN = { top: 10, right: 10, bottom: 22, left: 54 };
-const QUARTER = 15 * 60_000;
+const MINUTE = 60_000;
 
 /**
  * Builds a chart. `series`: `[{ id, title, value(point) }]`, drawn from the bottom up; `kind`: `stack`, `line` or `bars`;
@@ -51,9 +51,9 @@ export function plot({ title, note, series, kind, text, least, summary, limit, m
   }
 
   function ticks() {
-    const first = Math.ceil(span[0] / QUARTER) * QUARTER;
+    const step = MINUTE * [2, 5, 10, 15].find((minutes) => (span[1] - span[0]) / (minutes * MINUTE) < 6);
     const found = [];
-    for (let at = first; at <= span[1]; at += QUARTER) {
+    for (let at = Math.ceil(span[0] / step) * step; at <= span[1]; at += step) {
       const end = x(at) > width - MARGIN.right - 16;
       found.push(svg("text", { class: "tick", x: x(at), y: HEIGHT - 6, "text-anchor": end ? "end" : "middle" }, hour(at)));
     }

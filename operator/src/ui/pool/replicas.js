@@ -19,7 +19,7 @@ export function replicas() {
         return (one) => {
           const [text, tone] = state(one);
           told.fill(text, tone, text);
-          say(why, one.error);
+          say(why, one.answered && one.ready ? "" : one.error);
         };
       } },
       number("total", "Sessions", (one) => one.total_sessions),

@@ -60,6 +60,8 @@ case $1 in
     tests/cluster/needs.sh control-plane >/dev/null
     rest
     tests/cluster/tools.sh promtool >/dev/null
+    tests/upstreams/npm/install.sh >/dev/null
+    tests/browser/install.sh >/dev/null
     programs
     suites operator
     ;;

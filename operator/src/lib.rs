@@ -29,4 +29,5 @@ pub mod seen;
 pub mod strain;
 pub mod telemetry;
 pub mod totals;
+pub mod ui;
 pub mod watched;

@@ -16,6 +16,7 @@ use operator::{
     metrics::Metrics,
     reconcile::{Context, observe::StatsClient, resolve::Defaults},
     telemetry::{self, LogFilter},
+    ui,
     watched::Watched,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -116,7 +117,7 @@ async fn run(args: Args, pool: PoolDefaults, log: LogFilter) -> Result<()> {
     tokio::spawn(admin::serve(listener, Admin { metrics: metrics.clone(), ready: ready.clone(), log }));
     let rest = rest.map(|listener| {
         let api = Api::start(&client, pool, &scopes, &stop);
-        tokio::spawn(serve::serve(listener, rest::router(api), stop.clone()))
+        tokio::spawn(serve::serve(listener, rest::router(api).merge(ui::router()), stop.clone()))
     });
     let ended = act(args, pool, client, metrics, ready, &stop, ending).await;
     stop.cancel();

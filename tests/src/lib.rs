@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod binary;
 pub mod chart_docs;
+pub mod browser;
 pub mod cluster;
 pub mod control_plane;
 pub mod eventually;
@@ -20,6 +21,7 @@ pub mod traces;
 pub mod upstream;
 
 pub use binary::{binary, repository};
+pub use browser::Browser;
 pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
 pub use eventually::eventually;

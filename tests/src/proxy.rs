@@ -36,6 +36,7 @@ pub struct Proxy {
 #[derive(Debug)]
 pub struct Setup {
     folder: TempDir,
+    admin: SocketAddr,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
 }
@@ -68,7 +69,8 @@ impl Setup {
     pub fn new(text: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sessionpool-proxy-").tempdir()?;
         std::fs::write(folder.path().join("pool.yaml"), text)?;
-        Ok(Self { folder, arguments: Vec::new(), variables: Vec::new() })
+        let admin = SocketAddr::from(([127, 0, 0, 1], 0));
+        Ok(Self { folder, admin, arguments: Vec::new(), variables: Vec::new() })
     }
 
     /// Adds arguments; `{folder}` stands for the test's own folder.
@@ -76,6 +78,13 @@ impl Setup {
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
         let folder = self.folder.path().to_string_lossy().into_owned();
         self.arguments.extend(arguments.iter().map(|argument| argument.replace("{folder}", &folder)));
+        self
+    }
+
+    /// Has it serve its admin port there, in place of a free one.
+    #[must_use]
+    pub fn admin_at(mut self, admin: SocketAddr) -> Self {
+        self.admin = admin;
         self
     }
 
@@ -110,7 +119,8 @@ impl Setup {
         let mut child = Command::new(binary("sessionpool-proxy")?)
             .arg("--config")
             .arg(self.config())
-            .args(["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--log-format=json"])
+            .args(["--listen=127.0.0.1:0", "--log-format=json"])
+            .arg(format!("--admin-listen={}", self.admin))
             .args(&self.arguments)
             .env("RUST_LOG", "info")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))

@@ -13,6 +13,7 @@ mod injection;
 mod leadership;
 mod lifecycle;
 mod operations;
+mod page;
 mod permission;
 mod refusals;
 mod repair;

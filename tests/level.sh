@@ -48,6 +48,7 @@ case $1 in
     ;;
   operator)
     tests/cluster/needs.sh control-plane >/dev/null
+    tests/cluster/tools.sh krew >/dev/null
     programs
     suites operator
     ;;

@@ -7,6 +7,7 @@ pub mod control_plane;
 pub mod eventually;
 pub mod kubernetes;
 pub mod mcp_client;
+pub mod plugin;
 mod promtool;
 pub mod proxy;
 pub mod scripted;

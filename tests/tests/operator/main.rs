@@ -13,6 +13,7 @@ mod leadership;
 mod lifecycle;
 mod operations;
 mod permission;
+mod plugin;
 mod refusals;
 mod repair;
 mod undecodable;

@@ -1,6 +1,6 @@
 //! The way to the cluster, as kubectl finds it.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use kube::{
     Api, Client, Config, Resource,
@@ -95,19 +95,21 @@ async fn config(target: &Target) -> Result<Config, Failure> {
     })
 }
 
-/// The kubeconfig file that applies, if there is one.
+/// The kubeconfig that applies, if there is one.
 pub fn kubeconfig(target: &Target) -> Result<Option<Kubeconfig>, kube::config::KubeconfigError> {
     if let Some(path) = &target.kubeconfig {
         return Kubeconfig::read_from(path).map(Some);
     }
-    if let Some(file) = Kubeconfig::from_env()? {
-        return Ok(Some(file));
-    }
-    let path = std::env::home_dir().map(|home| home.join(".kube").join("config"));
-    match path.filter(|path| path.is_file()) {
-        Some(path) => Kubeconfig::read_from(path).map(Some),
-        None => Ok(None),
-    }
+    let listed = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty());
+    let usual = || std::env::home_dir().map(|home| home.join(".kube").join("config"));
+    let paths: Vec<PathBuf> = match &listed {
+        Some(list) => std::env::split_paths(list).collect(),
+        None => usual().into_iter().collect(),
+    };
+    // As kubectl does it, those that are not there are left out.
+    let mut files = paths.iter().filter(|path| path.is_file()).map(Kubeconfig::read_from);
+    let Some(first) = files.next() else { return Ok(None) };
+    files.try_fold(first?, |merged, next| merged.merge(next?)).map(Some)
 }
 
 /// The names of its contexts.

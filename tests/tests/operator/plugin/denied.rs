@@ -54,7 +54,7 @@ async fn a_cluster_that_is_not_there_is_told() -> Result<()> {
     let missing = folder.path().join("missing").display().to_string();
     let file = shell.run(&["status", "--kubeconfig", &missing]).await?.failed(2)?;
     ensure!(file.contains("the kubeconfig can't be read"), "{file}");
-    let none = shell.command(&["sessionpool", "status"]).env("KUBECONFIG", "").output().await?;
+    let none = shell.command(&["sessionpool", "status"]).env("KUBECONFIG", &missing).output().await?;
     let none = tests::plugin::Said::from(none).failed(6)?;
     ensure!(none.contains("there is no kubeconfig"), "{none}");
 

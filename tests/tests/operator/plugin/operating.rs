@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use crds::{DesiredState, wire::PoolStats};
+use crds::{DesiredState, Phase, SessionPoolStatus, wire::PoolStats};
 use tests::plugin::Said;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -12,18 +12,26 @@ use tokio::{
 
 use super::{POOL, administrator, person};
 use crate::{
-    bench::Bench,
+    bench::{Bench, until},
     fleet::{Reports, run_pods},
 };
 
-/// Proxies that say what becomes of them once they have this configuration.
-async fn report(bench: &Bench, reports: &Reports, change: impl Fn(&mut PoolStats)) -> Result<()> {
-    let revision = bench.children("web").await?.revision()?;
-    reports.send_modify(|stats| {
-        stats.config_revision = Some(revision);
-        change(stats);
-    });
-    Ok(())
+/// Has the proxies say something, as those do that have the newest configuration, until the operator has seen it.
+async fn report(
+    bench: &Bench,
+    reports: &Reports,
+    change: impl Fn(&mut PoolStats),
+    seen: impl Fn(&SessionPoolStatus) -> bool,
+) -> Result<()> {
+    until("the operator to see the report", async || {
+        let revision = bench.children("web").await?.revision()?;
+        reports.send_modify(|stats| {
+            stats.config_revision = Some(revision);
+            change(stats);
+        });
+        Ok(bench.pool("web").await?.status.filter(&seen).map(|_| ()))
+    })
+    .await
 }
 
 #[tokio::test]
@@ -36,8 +44,9 @@ async fn a_drain_is_followed_to_its_end_and_taken_back() -> Result<()> {
 
     let mut drain = shell.start(&["drain", "web", "--wait", "--timeout", "90s"]).spawn()?;
     let mut progress = BufReader::new(drain.stderr.take().context("no stderr")?).lines();
-    bench.condition("web", "Drained", "False", "Draining").await?;
-    report(&bench, &reports, |stats| stats.status = "draining".to_owned()).await?;
+    let counted =
+        |status: &SessionPoolStatus| status.drain.as_ref().is_some_and(|drain| drain.remaining_sessions == 6);
+    report(&bench, &reports, |stats| stats.status = "draining".to_owned(), counted).await?;
     let mut seen = Vec::new();
     while let Some(line) = progress.next_line().await? {
         seen.push(line.clone());
@@ -46,12 +55,12 @@ async fn a_drain_is_followed_to_its_end_and_taken_back() -> Result<()> {
         }
     }
     ensure!(seen.last().is_some_and(|line| line.contains("6 sessions")), "{seen:?}");
-    report(&bench, &reports, |stats| {
+    let empty = |stats: &mut PoolStats| {
         *stats = PoolStats { total_sessions: 0, available_sessions: 0, active_sessions: 0, ..stats.clone() };
         stats.status = "drained".to_owned();
         stats.destroys_by_reason = [("drain".to_owned(), 3)].into();
-    })
-    .await?;
+    };
+    report(&bench, &reports, empty, |status| status.phase == Some(Phase::Drained)).await?;
     let drain = Said::from(drain.wait_with_output().await?).ok()?;
     ensure!(drain.contains("sessionpool/web draining: running calls get 90 s"), "{drain}");
     ensure!(drain.contains("drained: 6 sessions closed"), "{drain}");
@@ -61,8 +70,6 @@ async fn a_drain_is_followed_to_its_end_and_taken_back() -> Result<()> {
     let again = shell.run(&["drain", "web", "--wait"]).await?.ok()?;
     ensure!(again.contains("drained"), "{again}");
     let resume = shell.start(&["resume", "web", "--wait"]).spawn()?;
-    bench.condition("web", "Drained", "False", "NotRequested").await?;
-    report(&bench, &reports, |stats| stats.status = "active".to_owned()).await?;
     let resumed = Said::from(resume.wait_with_output().await?).ok()?;
     ensure!(resumed.contains("resumed: 2/2 proxies ready"), "{resumed}");
     Ok(())
@@ -76,16 +83,15 @@ async fn a_reset_is_followed_to_its_end() -> Result<()> {
     bench.condition("web", "Ready", "True", "AllProxiesReady").await?;
     let shell = person(&bench, "admin").await?;
     let reset = shell.start(&["reset", "web", "--wait"]).spawn()?;
-    bench.condition("web", "Progressing", "True", "Resetting").await.or_else(|error| {
-        // Reconfiguring comes first, and may be all that is seen.
-        if format!("{error:#}").contains("Reconfiguring") { Ok(Default::default()) } else { Err(error) }
-    })?;
-    let token = bench.pool("web").await?.spec.reset_token.context("no token")?;
-    report(&bench, &reports, |stats| {
+    let token = until("the token", async || Ok(bench.pool("web").await?.spec.reset_token)).await?;
+    let replaced = |stats: &mut PoolStats| {
         stats.reset_token = Some(token.clone());
         stats.destroys_by_reason = [("reset".to_owned(), 3)].into();
-    })
-    .await?;
+    };
+    let observed = |status: &SessionPoolStatus| {
+        status.reset.as_ref().is_some_and(|reset| reset.observed_token.as_ref() == Some(&token))
+    };
+    report(&bench, &reports, replaced, observed).await?;
     let reset = Said::from(reset.wait_with_output().await?).ok()?;
     ensure!(reset.contains(&token) && reset.contains("reset: 6 sessions replaced"), "{reset}");
 

@@ -1,10 +1,13 @@
 //! The command line.
 
+mod values;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
+use self::values::{duration, interval, pool_name};
 use crate::{complete, failure::EXIT_CODES};
 
 /// Shows and steers SessionPools.
@@ -314,31 +317,6 @@ pub enum Shell {
     Kubectl,
 }
 
-/// Kubectl's users write `sessionpool/NAME`, too.
-fn pool_name(text: &str) -> Result<String, String> {
-    let name = match text.split_once('/') {
-        Some((kind, name)) if ["sessionpool", "sessionpools", "spool"].contains(&kind) => name,
-        Some((kind, _)) => return Err(format!("{kind} is no SessionPool: give the name of one")),
-        None => text,
-    };
-    if name.is_empty() { Err("give the name of a pool".to_owned()) } else { Ok(name.to_owned()) }
-}
-
-fn interval(text: &str) -> Result<Duration, String> {
-    let interval = duration(text)?;
-    if interval < Duration::from_millis(100) { Err("the least is 100ms".to_owned()) } else { Ok(interval) }
-}
-
-/// A time as kubectl takes it: 90s, 1m30s, 1h; a number alone counts seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Ok(Duration::from_secs(seconds.into()));
-    }
-    let wrong = || format!("{text} is no time such as 90s, 5m or 1h30m");
-    let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(span).map_err(|_| wrong())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -352,15 +330,6 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn times_are_read_as_kubectl_reads_them() {
-        for (text, seconds) in [("90s", 90), ("1m30s", 90), ("2h", 7200), ("15", 15), ("0", 0)] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        assert_eq!(duration("100ms"), Ok(Duration::from_millis(100)));
-        assert!(duration("soon").is_err() && duration("-5s").is_err());
     }
 
     #[test]

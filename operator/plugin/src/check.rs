@@ -1,6 +1,7 @@
 //! `check`: is the installation healthy? Each finding that is none too good comes with what mends it.
 
 mod definition;
+mod leader;
 mod monitors;
 pub mod operator;
 mod policies;

@@ -8,16 +8,13 @@ use serde_json::{Map, Value};
 /// The fields of `spec` that a manager has applied, with the values that they have now.
 pub fn spec_of(object: &Value, manager: &str) -> Map<String, Value> {
     let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
-    let mut owned = Value::Object(Map::new());
+    let mut owned = Map::new();
     for entry in entries.filter(|entry| applied_by(entry, manager)) {
-        if let Some(part) = pick(&entry["fieldsV1"]["f:spec"], &object["spec"]) {
+        if let Some(Value::Object(part)) = pick(&entry["fieldsV1"]["f:spec"], &object["spec"]) {
             merge(&mut owned, part);
         }
     }
-    match owned {
-        Value::Object(spec) => spec,
-        _ => Map::new(),
-    }
+    owned
 }
 
 fn applied_by(entry: &Value, manager: &str) -> bool {
@@ -59,19 +56,25 @@ fn pick(fields: &Value, value: &Value) -> Option<Value> {
 }
 
 /// Puts `change` over `base`: objects are merged, anything else replaces.
-pub fn merge(base: &mut Value, change: Value) {
-    match (base, change) {
-        (Value::Object(base), Value::Object(change)) => {
-            for (name, value) in change {
-                match base.get_mut(&name) {
-                    Some(known) => merge(known, value),
-                    None => {
-                        base.insert(name, value);
-                    }
-                }
+pub fn merge(base: &mut Map<String, Value>, change: Map<String, Value>) {
+    for (name, value) in change {
+        let merged = match (base.remove(&name), value) {
+            (Some(Value::Object(mut known)), Value::Object(value)) => {
+                merge(&mut known, value);
+                Value::Object(known)
             }
-        }
-        (base, change) => *base = change,
+            (_, value) => value,
+        };
+        base.insert(name, merged);
+    }
+}
+
+/// An object of one field, given by its path.
+pub fn field(path: &[&str], value: Value) -> Map<String, Value> {
+    match path {
+        [] => Map::new(),
+        [name] => Map::from_iter([((*name).to_owned(), value)]),
+        [name, rest @ ..] => Map::from_iter([((*name).to_owned(), Value::Object(field(rest, value)))]),
     }
 }
 
@@ -134,10 +137,13 @@ mod tests {
 
     #[test]
     fn changes_are_merged_and_taken_out() {
-        let mut owned = Value::Object(spec_of(&object(), "mine"));
-        merge(&mut owned, json!({"desiredState": "Active", "poolMinSize": 1}));
+        let mut owned = spec_of(&object(), "mine");
+        merge(&mut owned, field(&["desiredState"], json!("Active")));
+        merge(&mut owned, field(&["drain", "other"], json!(2)));
+        assert_eq!(owned["drain"], json!({"timeoutSeconds": 9, "other": 2}));
+        assert!(remove(&mut owned, &["drain", "other"]));
+        merge(&mut owned, field(&["poolMinSize"], json!(1)));
         assert_eq!((&owned["desiredState"], &owned["poolMinSize"]), (&json!("Active"), &json!(1)));
-        let Value::Object(mut owned) = owned else { panic!("no object") };
         assert!(remove(&mut owned, &["drain", "timeoutSeconds"]));
         assert!(!owned.contains_key("drain"), "an empty object is left");
         assert!(!remove(&mut owned, &["drain", "timeoutSeconds"]));

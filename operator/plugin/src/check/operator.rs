@@ -1,29 +1,20 @@
 //! The operators: do they run, does one of them act, are they of this version?
 
-use std::time::Duration;
-
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    coordination::v1::Lease,
     core::v1::{Container, Pod},
 };
 use kube::{Api, ResourceExt, api::ListParams};
 
-use super::Finding;
+use super::{Finding, leader};
 use crate::{
     commands::OWN_VERSION,
     connect::Cluster,
-    failure::{Asked, Failure, is_forbidden, words},
+    failure::{Asked, Failure, is_forbidden},
 };
 
 /// By which an operator's Deployment is known.
 pub const SELECTOR: &str = "app.kubernetes.io/name=sessionpool-operator";
-/// A leader renews its lease every 2 s; one that did not for so long is looked at twice.
-const STALE: SignedDuration = SignedDuration::from_secs(8);
-/// Time between the two looks.
-const SECOND_LOOK: Duration = Duration::from_secs(4);
-
 /// The operators that were found.
 #[derive(Debug, Default)]
 pub(super) struct Operators {
@@ -88,7 +79,7 @@ pub(super) async fn look(
     let mut operators = Operators { known: namespace.is_none(), all: Vec::new() };
     for deployment in &list {
         findings.push(running(cluster, deployment).await);
-        findings.extend(leading(cluster, deployment).await);
+        findings.extend(leader::look(cluster, deployment).await);
         findings.extend(skew(deployment));
         operators.all.push(found(deployment));
     }
@@ -107,7 +98,7 @@ fn found(deployment: &Deployment) -> Found {
     }
 }
 
-fn place(deployment: &Deployment) -> String {
+pub(super) fn place(deployment: &Deployment) -> String {
     format!("{}/{}", deployment.namespace().unwrap_or_default(), deployment.name_any())
 }
 
@@ -153,80 +144,6 @@ async fn trouble(cluster: &Cluster, deployment: &Deployment) -> String {
     stuck.or_else(refused).unwrap_or_default()
 }
 
-async fn leading(cluster: &Cluster, deployment: &Deployment) -> Option<Finding> {
-    const ABOUT: &str = "leader";
-    let container = container(deployment)?;
-    let (name, namespace) = (deployment.name_any(), deployment.namespace().unwrap_or_default());
-    let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let Some(lease) = values(container, "--lease-name", "LEASE_NAME").pop() else {
-        return (replicas > 1).then(|| {
-            let text = format!("{} has {replicas} replicas and no lease: all of them act", place(deployment));
-            Finding::error(
-                ABOUT,
-                text,
-                format!(
-                    "kubectl -n {namespace} scale deployment/{name} --replicas=1, or give it --lease-name"
-                ),
-            )
-        });
-    };
-    if deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default() == 0 {
-        return None;
-    }
-    let api: Api<Lease> = Api::namespaced(cluster.client.clone(), &namespace);
-    let look = async || api.get_opt(&lease).await;
-    let first = match look().await {
-        Ok(found) => found,
-        Err(error) => {
-            let asked =
-                Asked { verb: "get", resource: "leases.coordination.k8s.io", namespace: Some(&namespace) };
-            let why = if is_forbidden(&error) { asked.missing() } else { words(&error) };
-            return Some(Finding::note(ABOUT, format!("it can't be told who leads: {why}")));
-        }
-    };
-    let remedy = format!(
-        "kubectl -n {namespace} logs deployment/{name}; its Role must allow get, create and update of leases"
-    );
-    let Some(first) = first else {
-        return Some(Finding::error(
-            ABOUT,
-            format!("the lease {namespace}/{lease} is not there: nobody acts"),
-            remedy,
-        ));
-    };
-    let holder = holder(&first);
-    if renewed(&first).is_some_and(|time| Timestamp::now().duration_since(time).abs() < STALE)
-        && !holder.is_empty()
-    {
-        return Some(Finding::ok(ABOUT, format!("{holder} acts")));
-    }
-    // By this machine's clock it is old. Whether it changes tells without a clock.
-    tokio::time::sleep(SECOND_LOOK).await;
-    let second = look().await.ok().flatten();
-    let alive = second
-        .as_ref()
-        .is_some_and(|second| renewed(second) != renewed(&first) && !self::holder(second).is_empty());
-    Some(match second {
-        Some(second) if alive => Finding::ok(ABOUT, format!("{} acts", self::holder(&second))),
-        _ => {
-            let whose = if holder.is_empty() {
-                "nobody holds".to_owned()
-            } else {
-                format!("{holder} does not renew")
-            };
-            Finding::error(ABOUT, format!("{whose} the lease {namespace}/{lease}: nobody acts"), remedy)
-        }
-    })
-}
-
-fn holder(lease: &Lease) -> String {
-    lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default()
-}
-
-fn renewed(lease: &Lease) -> Option<Timestamp> {
-    lease.spec.as_ref()?.renew_time.as_ref().map(|time| time.0)
-}
-
 fn skew(deployment: &Deployment) -> Option<Finding> {
     const ABOUT: &str = "version";
     let version = version_of(deployment)?;
@@ -260,13 +177,13 @@ fn rivals(operators: &[Found]) -> Vec<Finding> {
     findings
 }
 
-fn container(deployment: &Deployment) -> Option<&Container> {
+pub(super) fn container(deployment: &Deployment) -> Option<&Container> {
     let containers = &deployment.spec.as_ref()?.template.spec.as_ref()?.containers;
     containers.iter().find(|container| container.name == "operator").or_else(|| containers.first())
 }
 
 /// The values of a flag, however it is given.
-fn values(container: &Container, flag: &str, variable: &str) -> Vec<String> {
+pub(super) fn values(container: &Container, flag: &str, variable: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut words = container.command.iter().flatten().chain(container.args.iter().flatten());
     while let Some(word) = words.next() {

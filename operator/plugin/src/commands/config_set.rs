@@ -59,15 +59,7 @@ fn apply(pool: &SessionPool, spec: &mut Map<String, Value>, edit: &Edit) -> Resu
             None => format!("{field} is not set: the default applies already"),
         }));
     };
-    let change = path
-        .iter()
-        .rev()
-        .fold(value.clone(), |value, name| Value::Object(Map::from_iter([((*name).to_owned(), value)])));
-    let mut whole = Value::Object(std::mem::take(spec));
-    owned::merge(&mut whole, change);
-    if let Value::Object(changed) = whole {
-        *spec = changed;
-    }
+    owned::merge(spec, owned::field(&path, value.clone()));
     Ok(())
 }
 

@@ -25,11 +25,11 @@ pub async fn drain(
     how: Change,
 ) -> Result<(), Failure> {
     let change = |_: &SessionPool, spec: &mut Map<String, Value>| {
-        set(spec, json!({"desiredState": "Drained"}));
+        owned::merge(spec, owned::field(&["desiredState"], json!(DesiredState::Drained)));
         if let Some(timeout) = timeout {
             // A part of a second is a second more.
             let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
-            set(spec, json!({"drain": {"timeoutSeconds": seconds}}));
+            owned::merge(spec, owned::field(&["drain", "timeoutSeconds"], json!(seconds)));
         }
         Ok(())
     };
@@ -42,7 +42,7 @@ pub async fn drain(
 /// Has a pool serve again.
 pub async fn resume(cluster: &Cluster, name: &str, waiting: Waiting, how: Change) -> Result<(), Failure> {
     let change = |_: &SessionPool, spec: &mut Map<String, Value>| {
-        set(spec, json!({"desiredState": "Active"}));
+        owned::merge(spec, owned::field(&["desiredState"], json!(DesiredState::Active)));
         Ok(())
     };
     let pool = write::spec(cluster, name, how, change).await?;
@@ -54,7 +54,7 @@ pub async fn reset(cluster: &Cluster, name: &str, waiting: Waiting, how: Change)
     // No two are equal, and people see from when it is.
     let token = format!("{:.6}", Timestamp::now());
     let change = |_: &SessionPool, spec: &mut Map<String, Value>| {
-        set(spec, json!({"resetToken": token}));
+        owned::merge(spec, owned::field(&["resetToken"], json!(token)));
         Ok(())
     };
     let pool = write::spec(cluster, name, how, change).await?;
@@ -62,14 +62,6 @@ pub async fn reset(cluster: &Cluster, name: &str, waiting: Waiting, how: Change)
     let remark = if drained { ": it is drained, so there is no session to replace" } else { "" };
     let begun = format!("sessionpool/{name} resetting, token {token}{remark}");
     finish(cluster, &pool, &begun, Goal::Reset(token.clone()), waiting, how).await
-}
-
-fn set(spec: &mut Map<String, Value>, change: Value) {
-    let mut whole = Value::Object(std::mem::take(spec));
-    owned::merge(&mut whole, change);
-    if let Value::Object(changed) = whole {
-        *spec = changed;
-    }
 }
 
 async fn finish(

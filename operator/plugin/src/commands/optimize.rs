@@ -56,11 +56,7 @@ pub async fn apply(cluster: &Cluster, name: &str, how: Change, printed: Printed)
         return put(&format!("sessionpool/{name} unchanged\n"));
     }
     write::spec(cluster, name, how, |_, spec| {
-        let mut whole = Value::Object(std::mem::take(spec));
-        owned::merge(&mut whole, Value::Object(changes.clone()));
-        if let Value::Object(changed) = whole {
-            *spec = changed;
-        }
+        owned::merge(spec, changes.clone());
         Ok(())
     })
     .await?;

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Output, Stdio},
 };
@@ -12,6 +11,9 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::{binary, repository};
+
+/// The program that kubectl completes the plugin by.
+pub const COMPLETION: &str = "kubectl_complete-sessionpool";
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
@@ -85,10 +87,8 @@ impl Shell {
         let bin = home.path().join("bin");
         std::fs::create_dir(&bin)?;
         std::os::unix::fs::symlink(std::path::absolute(&plugin)?, bin.join("kubectl-sessionpool"))?;
-        let script = std::process::Command::new(&plugin).args(["completion", "kubectl"]).output()?;
-        let complete = bin.join("kubectl_complete-sessionpool");
-        std::fs::write(&complete, script.stdout)?;
-        std::fs::set_permissions(&complete, PermissionsExt::from_mode(0o755))?;
+        let script = repository().join("operator/plugin/completion").join(COMPLETION);
+        std::os::unix::fs::symlink(std::path::absolute(script)?, bin.join(COMPLETION))?;
         let path = [bin.as_path(), tools.as_path(), Path::new("/usr/bin"), Path::new("/bin")];
         Ok(Self {
             path: std::env::join_paths(path)?,

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use tests::plugin::Said;
+use tests::{
+    plugin::{COMPLETION, Said},
+    repository,
+};
 
 use super::{POOL, administrator};
 use crate::bench::Bench;
@@ -30,6 +33,9 @@ async fn kubectl_completes_commands_and_names() -> Result<()> {
     ensure!(begins(&fields, "poolMaxSize=") && fields.last().is_some_and(|line| line == ":6"), "{fields:?}");
     let values = completed(&["config", "set", "web", "poolStrategy="]).await?;
     ensure!(begins(&values, "poolStrategy=LeastConnections"), "{values:?}");
+    let script = shell.run(&["completion", "kubectl"]).await?.ok()?;
+    let installed = repository().join("operator/plugin/completion").join(COMPLETION);
+    ensure!(script == std::fs::read_to_string(installed)?, "{script}");
     let flags = completed(&["drain", "--wait-"]).await?;
     ensure!(begins(&flags, "--wait-timeout"), "{flags:?}");
     Ok(())

@@ -91,16 +91,16 @@ async fn a_pool_that_is_not_there_is_looked_for() -> Result<()> {
     let bench = Bench::start(&[]).await?;
     bench.apply(&POOL.replace("name: web", "name: github")).await?;
     let elsewhere = Bench::start(&[]).await?;
-    elsewhere.apply(&POOL.replace("name: web", "name: files")).await?;
+    elsewhere.apply(&POOL.replace("name: web", "name: elsewhere")).await?;
     let shell = administrator(&bench).await?;
     let near = shell.run(&["status", "gihtub"]).await?.failed(3)?;
     ensure!(
         near.contains("there is no SessionPool gihtub") && near.contains("did you mean github?"),
         "{near}"
     );
-    let other = shell.run(&["drain", "files"]).await?.failed(3)?;
+    let other = shell.run(&["drain", "elsewhere"]).await?.failed(3)?;
     ensure!(other.contains(&format!("use -n {}", elsewhere.namespace)), "{other}");
-    ensure!(elsewhere.pool("files").await?.spec.desired_state == crds::DesiredState::Active);
+    ensure!(elsewhere.pool("elsewhere").await?.spec.desired_state == crds::DesiredState::Active);
     let neither = shell.run(&["reset", "x"]).await?.failed(3)?;
     ensure!(neither.contains("there are github"), "{neither}");
     Ok(())

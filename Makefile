@@ -28,7 +28,7 @@ try: ## the proxy alone, without a cluster
 	@tests/demo/try.sh
 
 ##@ Build
-.PHONY: build build-proxy images crds chart
+.PHONY: build build-proxy images plugin crds chart
 # `=`: rustc is asked only when something is built.
 host = $(shell rustc -vV | sed -n 's/^host: //p')
 static = RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(host)
@@ -42,6 +42,15 @@ build-proxy: # the proxy alone
 images: build ## container images as OCI archives, without Docker
 	$(cluster)/packages.sh python3 build-essential
 	$(cluster)/images.sh all
+
+# Others need a toolchain of their own; the program is static where that is Linux'.
+PLUGIN_TARGETS ?= $(host)
+plugin: ## the kubectl plugin: archives and krew manifest in target/plugin (PLUGIN_TARGETS, PLUGIN_URL)
+	for target in $(PLUGIN_TARGETS); do \
+	  case $$target in *-linux-*) flags='-C target-feature=+crt-static' ;; *) flags= ;; esac; \
+	  RUSTFLAGS=$$flags cargo build --release --locked --target $$target -p kubectl-sessionpool --bins; \
+	done
+	operator/plugin/krew/package.sh target/plugin $(foreach target,$(PLUGIN_TARGETS),$(target)=$(or $(CARGO_TARGET_DIR),target)/$(target)/release/kubectl-sessionpool$(if $(findstring windows,$(target)),.exe))
 
 crds: ## writes crds/sessionpool.yaml from the Rust types, and the chart's copies of it, of the roles and of the policies
 	cargo run --quiet -p crds --bin crdgen > target/sessionpool.yaml

@@ -62,6 +62,7 @@ case $1 in
     tests/cluster/tools.sh promtool >/dev/null
     tests/upstreams/npm/install.sh >/dev/null
     tests/browser/install.sh >/dev/null
+    tests/cluster/tools.sh krew >/dev/null
     programs
     suites operator
     ;;

@@ -13,7 +13,7 @@ family_of() {
   case $1 in
     kube-apiserver | kube-controller-manager | kube-scheduler | kube-proxy | kubelet | kubectl) echo kubernetes ;;
     containerd | containerd-shim-runc-v2 | ctr) echo containerd ;;
-    etcd | coredns | helm | prometheus | prometheus-operator) echo "$1" ;;
+    etcd | coredns | helm | krew | prometheus | prometheus-operator) echo "$1" ;;
     promtool) echo prometheus ;;
     prometheus-config-reloader | controller-gen) echo prometheus-operator ;;
     *) say "there is no tool '$1' in tests/cluster/tools"; return 1 ;;
@@ -29,6 +29,7 @@ package_of() {
     containerd* | ctr) echo "github.com/containerd/containerd/v2/cmd/$1" ;;
     coredns) echo github.com/coredns/coredns ;;
     helm) echo helm.sh/helm/v4/cmd/helm ;;
+    krew) echo sigs.k8s.io/krew/cmd/krew ;;
     prometheus | promtool) echo "github.com/prometheus/prometheus/cmd/$1" ;;
     prometheus-operator) echo github.com/prometheus-operator/prometheus-operator/cmd/operator ;;
     prometheus-config-reloader) echo github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader ;;

@@ -11,6 +11,8 @@ pub mod helm;
 pub mod kubernetes;
 pub mod mcp_client;
 pub mod promtool;
+pub mod plugin;
+mod promtool;
 pub mod proxy;
 pub mod release;
 pub mod rest;

@@ -70,14 +70,15 @@ impl Field {
             ],
             "env": [{"name": "RUST_LOG", "value": "info,operator=debug"}]
         });
+        let labels = json!({"app": "operator", "app.kubernetes.io/name": "sessionpool-operator"});
         json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
-            "metadata": {"name": "operator"},
+            "metadata": {"name": "operator", "labels": labels},
             "spec": {
                 "selector": {"matchLabels": {"app": "operator"}},
                 "template": {
-                    "metadata": {"labels": {"app": "operator"}},
+                    "metadata": {"labels": labels},
                     "spec": {"serviceAccountName": "sessionpool-operator", "containers": [container]}
                 }
             }

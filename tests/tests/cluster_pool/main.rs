@@ -6,6 +6,7 @@ mod field;
 mod injection;
 mod mcp;
 mod outage;
+mod plugin;
 mod restricted;
 mod rollout;
 mod steady;

@@ -15,6 +15,7 @@ mod lifecycle;
 mod operations;
 mod page;
 mod permission;
+mod plugin;
 mod refusals;
 mod repair;
 mod rest;

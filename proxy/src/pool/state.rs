@@ -308,8 +308,9 @@ impl<K: Key, E: Clone> State<K, E> {
             return;
         }
         if self.waiting > 0 {
-            if idle && self.owes_room(slot_id, now) {
-                self.start_close(slot_id, CloseReason::Room, actions);
+            if self.owes_room(slot_id, now) {
+                // What it still carries goes on; it takes nothing new.
+                self.condemn(slot_id, CloseReason::Room, actions);
                 return;
             }
             self.serve(at, now, actions);
@@ -387,7 +388,8 @@ impl<K: Key, E: Clone> State<K, E> {
         slots.any(|slot| slot.pinned.is_some() && slot.is_usable())
     }
 
-    fn is_opening(&self, id: SlotId) -> bool {
-        self.slots.get(&id).is_some_and(|slot| slot.phase == Phase::Opening)
+    /// Whether a slot is being opened, and may be used then.
+    fn is_coming(&self, id: SlotId) -> bool {
+        self.slots.get(&id).is_some_and(|slot| slot.phase == Phase::Opening && slot.doomed.is_none())
     }
 }

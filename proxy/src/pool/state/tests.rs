@@ -1,3 +1,5 @@
+mod sharing;
+
 use std::time::Duration;
 
 use tokio::time::Instant;

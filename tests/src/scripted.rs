@@ -46,6 +46,8 @@ pub struct Behaviour {
     pub initialize: Option<(u16, String, String)>,
     /// The answer to `initialize` waits for this gate.
     pub initialize_gate: Option<String>,
+    /// Status, content type and body in place of answers to `ping`.
+    pub ping: Option<(u16, String, String)>,
     /// `DELETE` is answered 405.
     pub no_delete: bool,
     /// Methods that it answers with -32601.
@@ -259,6 +261,9 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32001, "message": "Session not found"}});
         let (status, text) = behaviour.unknown_session.unwrap_or((404, not_found.to_string()));
         return full(status, "application/json", text);
+    }
+    if let Some((status, kind, text)) = behaviour.ping.filter(|_| message["method"] == "ping") {
+        return full(status, &kind, text);
     }
     if message["method"] == "tools/call" {
         if !behaviour.call_time.is_zero() {

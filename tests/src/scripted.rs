@@ -65,6 +65,8 @@ pub enum Fault {
     Disconnect,
     /// Its stream ends without an answer.
     EndOfStream,
+    /// It is answered 404, though its session is known.
+    NotFound,
 }
 
 /// One HTTP request that came.
@@ -272,6 +274,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
         match state.take_fault(&message["params"]["name"]) {
             Some(Fault::Disconnect) => bail!("the test asked for it"),
             Some(Fault::EndOfStream) => return Ok(streaming(None, async |_| {})),
+            Some(Fault::NotFound) => return full(404, "text/plain", "no such page".to_owned()),
             None => {}
         }
     }

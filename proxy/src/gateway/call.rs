@@ -312,11 +312,15 @@ async fn refused(exchange: Exchange, head: Response<()>, id: &str, state: bool) 
         lease.lost();
         return Attempt::Lost { state };
     }
-    let status = head.status();
+    let mut status = head.status();
     if status.is_server_error() {
         lease.failed();
     }
     drop(lease);
+    if status == StatusCode::NOT_FOUND {
+        // To the client it would say that its own session is gone.
+        status = StatusCode::BAD_GATEWAY;
+    }
     let mut response = match Message::parse(&body) {
         Ok(Message::Response { id: upstream_id, .. }) => {
             let edit = (upstream_id != "null").then_some(Edit { old: upstream_id, new: id });

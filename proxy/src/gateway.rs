@@ -3,6 +3,7 @@
 mod affinity;
 pub mod audience;
 pub mod call;
+mod claim;
 mod control;
 pub mod exchange;
 mod initialize;

@@ -213,7 +213,7 @@ impl ClientSession {
 
     /// Notes that a slot of its own was made of a shared one.
     pub fn pin(&self, key: SessionKey) {
-        *self.bound.lock() = Some(key);
+        self.bind(Some(key));
         self.pinned.store(true, Ordering::Relaxed);
     }
 
@@ -222,7 +222,17 @@ impl ClientSession {
         if key.is_none() {
             self.pinned.store(false, Ordering::Relaxed);
         }
-        std::mem::replace(&mut self.bound.lock(), key)
+        let settled = key.is_some();
+        let before = std::mem::replace(&mut *self.bound.lock(), key);
+        if settled && before.is_none() {
+            std::mem::take(&mut *self.settling.lock()).cancel();
+        }
+        before
+    }
+
+    /// Cancelled when it gets a slot of its own: what it listens to without one is not that slot's.
+    pub fn settling(&self) -> CancellationToken {
+        self.settling.lock().clone()
     }
 
     /// Whether this client wants log messages of a severity.

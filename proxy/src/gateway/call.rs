@@ -138,6 +138,9 @@ impl Gateway {
             return Some(reply::json(StatusCode::OK, result(id, "{}")));
         }
         if key.is_bound() {
+            if method == "logging/setLevel" {
+                Self::note_level(client, params);
+            }
             return None;
         }
         match method {
@@ -233,6 +236,9 @@ impl Gateway {
             let own = errand.key.owned_by(client.claims.id);
             if lease.pin(&own, reason) {
                 client.pin(own.clone());
+                lease.session().become_own();
+                // It has the slot itself now: that its affinity key lost it is no news.
+                self.pool.told(affinity::of_client(client));
                 errand.key = own;
                 errand.ask = Ask { existing: true, affinity: None };
             } else if client.bound().as_ref() == Some(&own) {

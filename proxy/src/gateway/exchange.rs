@@ -21,7 +21,7 @@ use hyper_util::client::legacy::{Error as ClientError, ResponseFuture};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::{control, linger, repeat::Repeat, trouble};
+use super::{affinity, control, linger, repeat::Repeat, trouble};
 use crate::{
     downstream::client::{ClientSession, Halt, InFlight},
     mcp::{
@@ -204,8 +204,10 @@ impl Exchange {
         .await;
         let Some(mut inner) = self.inner.take() else { return Err(AnswerError::Ended) };
         inner.forget();
-        if body.is_err() {
-            inner.condemn();
+        match (&body, inner.lease.take()) {
+            (Err(AnswerError::Halted(_)), Some(mut lease)) => lease.condemn(CloseReason::Abandoned),
+            (Err(_), Some(lease)) => trouble::broken(lease, inner.ties.state),
+            (Ok(_), _) | (_, None) => {}
         }
         let body = body?;
         Ok(match Message::parse(&body) {
@@ -432,7 +434,7 @@ impl Inner {
         }
         let data = event.data.filter(|data| !data.is_empty())?;
         match Message::parse(&data) {
-            Ok(Message::Response { id, .. }) if id == self.upstream_id => {
+            Ok(Message::Response { id, .. }) if id == self.upstream_id && !self.answered => {
                 self.answer();
                 Some(sse::encode(&rewrite(&data, &mut [Edit { old: id, new: &self.request.id }])))
             }
@@ -478,9 +480,15 @@ impl Inner {
 
     /// The call has changed what its session offers: the client stays there, and nobody else comes.
     fn pin(&mut self) {
-        let (Some(lease), Some(key)) = (&self.lease, self.own_key.take()) else { return };
-        if lease.pin(&key, PinReason::ListChanged) {
-            self.client.pin(key);
+        let (Some(lease), Some(key)) = (&mut self.lease, self.own_key.take()) else { return };
+        if !lease.pin(&key, PinReason::ListChanged) {
+            return;
+        }
+        self.client.pin(key);
+        lease.session().become_own();
+        lease.told(affinity::of_client(&self.client));
+        if self.client.ended.is_cancelled() {
+            lease.condemn(CloseReason::Retired);
         }
     }
 

@@ -81,6 +81,7 @@ impl UpstreamSession {
             lost: AtomicBool::new(false),
             level: AtomicU8::new(u8::MAX),
             gone: CancellationToken::new(),
+            own: CancellationToken::new(),
         }
     }
 
@@ -156,9 +157,19 @@ impl UpstreamSession {
         self.gone.cancel();
     }
 
-    /// Resolves when the session is closed or lost.
-    pub async fn gone(&self) {
-        self.gone.cancelled().await;
+    /// Cancelled when the session is closed or lost.
+    pub fn gone(&self) -> CancellationToken {
+        self.gone.clone()
+    }
+
+    /// Notes that it serves one client only from now on.
+    pub fn become_own(&self) {
+        self.own.cancel();
+    }
+
+    /// Resolves when it serves one client only.
+    pub async fn is_own(&self) {
+        self.own.cancelled().await;
     }
 
     /// Time since the handshake began.

@@ -16,6 +16,7 @@ mod questions;
 mod real;
 mod refusals;
 mod restart;
+mod streams;
 
 use anyhow::Result;
 use serde_json::Value;

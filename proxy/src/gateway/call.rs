@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use super::{
     Gateway,
-    affinity::{self, affinity},
-    claim::Claim,
+    affinity::affinity,
+    claim::{self, Claim},
     control,
     exchange::{Call, Exchange, Head},
     repeat::Repeat,
@@ -235,10 +235,7 @@ impl Gateway {
         if let Some(reason) = errand.pin.take() {
             let own = errand.key.owned_by(client.claims.id);
             if lease.pin(&own, reason) {
-                client.pin(own.clone());
-                lease.session().become_own();
-                // It has the slot itself now: that its affinity key lost it is no news.
-                self.pool.told(affinity::of_client(client));
+                claim::take(&mut lease, client, own.clone());
                 errand.key = own;
                 errand.ask = Ask { existing: true, affinity: None };
             } else if client.bound().as_ref() == Some(&own) {

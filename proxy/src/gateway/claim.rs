@@ -1,15 +1,15 @@
-//! A slot of a client's own that is being opened or fetched for it, and that nobody would give up if the client never came to
-//! use it.
+//! How a client comes by a slot of its own, so that it is always somebody's to give up.
 
 use std::sync::Arc;
 
+use super::affinity;
 use crate::{
     downstream::client::ClientSession,
-    pool::{Key, Pool},
+    pool::{CloseReason, Key, Lease, Pool},
     upstream::{HttpConnector, SessionKey},
 };
 
-/// A guard: dropping it before the client has the slot closes that.
+/// A guard on a slot that is being opened or fetched for a client: dropping it before the client has the slot closes that.
 pub(super) struct Claim<'a> {
     pool: &'a Pool<HttpConnector>,
     key: &'a SessionKey,
@@ -40,5 +40,16 @@ impl Drop for Claim<'_> {
         if self.open && !settled {
             self.pool.retire(self.key);
         }
+    }
+}
+
+/// Notes that the leased slot, which was shared, was pinned to a client under `key`.
+pub(super) fn take(lease: &mut Lease<HttpConnector>, client: &ClientSession, key: SessionKey) {
+    client.pin(key);
+    lease.session().become_own();
+    // It has the slot itself now: that its affinity key has lost it is no news.
+    lease.told(affinity::of_client(client));
+    if client.ended.is_cancelled() {
+        lease.condemn(CloseReason::Retired);
     }
 }

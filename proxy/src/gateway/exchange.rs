@@ -21,7 +21,7 @@ use hyper_util::client::legacy::{Error as ClientError, ResponseFuture};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::{affinity, control, linger, repeat::Repeat, trouble};
+use super::{claim, control, linger, repeat::Repeat, trouble};
 use crate::{
     downstream::client::{ClientSession, Halt, InFlight},
     mcp::{
@@ -129,6 +129,8 @@ enum Next {
 /// A stream is asked for again at most so often in a row without an event.
 const MAX_RESUMES: u32 = 3;
 
+const NO_ANSWER: &str = "the upstream's answer is no answer to this request";
+
 impl Exchange {
     /// Sends the request on the leased slot.
     pub(super) fn start(
@@ -214,12 +216,7 @@ impl Exchange {
             Ok(Message::Response { id, .. }) if id == inner.upstream_id => {
                 rewrite(&body, &mut [Edit { old: id, new: &inner.request.id }])
             }
-            _ => error(
-                Some(&inner.request.id),
-                code::SERVER,
-                "the upstream's answer is no answer to this request",
-                None,
-            ),
+            _ => error(Some(&inner.request.id), code::SERVER, NO_ANSWER, None),
         })
     }
 
@@ -481,14 +478,8 @@ impl Inner {
     /// The call has changed what its session offers: the client stays there, and nobody else comes.
     fn pin(&mut self) {
         let (Some(lease), Some(key)) = (&mut self.lease, self.own_key.take()) else { return };
-        if !lease.pin(&key, PinReason::ListChanged) {
-            return;
-        }
-        self.client.pin(key);
-        lease.session().become_own();
-        lease.told(affinity::of_client(&self.client));
-        if self.client.ended.is_cancelled() {
-            lease.condemn(CloseReason::Retired);
+        if lease.pin(&key, PinReason::ListChanged) {
+            claim::take(lease, &self.client, key);
         }
     }
 

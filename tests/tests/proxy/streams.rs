@@ -95,10 +95,11 @@ async fn client_hears_the_session_that_came_after_a_loss() -> Result<()> {
         let first = ann.listen().await?;
         server.stream_opens().await?;
         server.forget_sessions();
-        rest(first).await?;
+        let told = ann.tool("whoami", &json!({})).await.map_err(|error| error.to_string());
+        assert!(told.as_ref().is_err_and(|told| told.contains("session_state_lost")), "{told:?}");
+        rest(first).await.context("of the session that is gone")?;
         let meanwhile = ann.listen().await?;
-        let fresh =
-            eventually(PATIENCE, "a fresh session", async || ann.tool("whoami", &json!({})).await).await?;
+        let fresh = ann.tool("whoami", &json!({})).await?;
         rest(meanwhile).await.with_context(|| spec.to_string())?;
         let mut second = ann.listen().await?;
         is_heard(&server, &fresh).await?;

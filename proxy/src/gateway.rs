@@ -3,6 +3,7 @@
 mod affinity;
 pub mod audience;
 pub mod call;
+mod claim;
 mod control;
 pub mod exchange;
 mod initialize;
@@ -48,7 +49,6 @@ use crate::{
     metrics::Requests,
     peers::Peers,
     pool::{Ask, Key, Lease, Pool},
-    strategy::Affinity,
     upstream::{HttpConnector, Scope, SessionKey, key::ForwardedHeaders},
 };
 
@@ -225,7 +225,7 @@ impl Gateway {
             self.pool.retire(&key);
         }
         if self.config.load().sticky_source().is_some() {
-            self.pool.unbind(Affinity::from_le_bytes(client.claims.id));
+            self.pool.unbind(affinity::of_client(client));
         }
     }
 

@@ -116,18 +116,25 @@ impl<C: Connector> Pool<C> {
         ask: Ask,
         deadline: Instant,
     ) -> Result<Lease<C>, CheckoutError<C::Error>> {
+        let patience = patience(key, ask, deadline.saturating_duration_since(Instant::now()));
         loop {
-            let lease = self.acquire(key, ask, deadline).await?;
+            let mut lease = self.acquire(key, ask, deadline).await?;
             if !lease.needs_check() {
                 return Ok(lease);
             }
-            let alive = sync::timeout_at(deadline, lease.session().check()).await;
+            let limit = Instant::now() + patience;
+            let alive = sync::timeout_at(limit.min(deadline), lease.session().check()).await;
             if matches!(alive, Ok(true)) {
                 lease.checked();
                 return Ok(lease);
             }
+            if alive.is_err() && deadline < limit {
+                // It had no time to answer: the next request asks it again.
+                drop(lease);
+                return Err(self.0.timed_out(key));
+            }
             let fresh = lease.is_fresh();
-            lease.discard(CloseReason::Unhealthy);
+            lease.unhealthy();
             if let Some(affinity) = ask.affinity.filter(|_| fresh) {
                 self.told(affinity);
             }
@@ -256,6 +263,16 @@ impl<C: Connector> Pool<C> {
     /// Takes no more work, closes idle slots now and leased ones as they come back; at `deadline` the rest.
     pub async fn close(&self, deadline: Instant) {
         self.0.close(deadline).await;
+    }
+}
+
+/// How long a session may take to answer a check before a request that has `whole` left: where others can serve it as well,
+/// one that hangs must not use that up.
+fn patience<K: Key>(key: &K, ask: Ask, whole: Duration) -> Duration {
+    if key.is_bound() || ask.affinity.is_some() {
+        whole.mul_f64(0.9)
+    } else {
+        (whole / 2).min(slot_task::CHECK_TIMEOUT)
     }
 }
 

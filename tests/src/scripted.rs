@@ -46,6 +46,8 @@ pub struct Behaviour {
     pub initialize: Option<(u16, String, String)>,
     /// The answer to `initialize` waits for this gate.
     pub initialize_gate: Option<String>,
+    /// Status, content type and body in place of answers to `ping`.
+    pub ping: Option<(u16, String, String)>,
     /// `DELETE` is answered 405.
     pub no_delete: bool,
     /// Methods that it answers with -32601.
@@ -63,6 +65,8 @@ pub enum Fault {
     Disconnect,
     /// Its stream ends without an answer.
     EndOfStream,
+    /// It is answered 404, though its session is known.
+    NotFound,
 }
 
 /// One HTTP request that came.
@@ -260,6 +264,9 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
         let (status, text) = behaviour.unknown_session.unwrap_or((404, not_found.to_string()));
         return full(status, "application/json", text);
     }
+    if let Some((status, kind, text)) = behaviour.ping.filter(|_| message["method"] == "ping") {
+        return full(status, &kind, text);
+    }
     if message["method"] == "tools/call" {
         if !behaviour.call_time.is_zero() {
             tokio::time::sleep(behaviour.call_time).await;
@@ -267,6 +274,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
         match state.take_fault(&message["params"]["name"]) {
             Some(Fault::Disconnect) => bail!("the test asked for it"),
             Some(Fault::EndOfStream) => return Ok(streaming(None, async |_| {})),
+            Some(Fault::NotFound) => return full(404, "text/plain", "no such page".to_owned()),
             None => {}
         }
     }

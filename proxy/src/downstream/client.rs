@@ -25,8 +25,11 @@ pub struct ClientSession {
     pub ended: CancellationToken,
     used: Mutex<Instant>,
     in_flight: Mutex<Vec<Arc<InFlight>>>,
+    queued: Mutex<Vec<Arc<Queued>>>,
     /// The key of the slot that holds this client's state in the server.
     bound: Mutex<Option<SessionKey>>,
+    /// Cancelled, and made anew, when it gets a slot of its own.
+    settling: Mutex<CancellationToken>,
     /// That slot was pinned: its key's own would be shared.
     pinned: AtomicBool,
     /// What it can be asked.
@@ -40,6 +43,36 @@ pub struct ClientSession {
     /// The client is to be told, once, that its state in the server is gone.
     lost: AtomicBool,
     listening: AtomicBool,
+}
+
+/// One of a client's requests that waits for a slot.
+pub struct Queued {
+    id: Box<str>,
+    cancelled: CancellationToken,
+}
+
+/// Takes a request out of those that wait, on drop.
+pub struct Queueing<'a> {
+    client: &'a ClientSession,
+    queued: Arc<Queued>,
+}
+
+impl Queueing<'_> {
+    /// Resolves when the client has cancelled the request.
+    pub async fn cancelled(&self) {
+        self.queued.cancelled.cancelled().await;
+    }
+
+    /// Whether the client has cancelled the request.
+    pub fn is_cancelled(&self) -> bool {
+        self.queued.cancelled.is_cancelled()
+    }
+}
+
+impl Drop for Queueing<'_> {
+    fn drop(&mut self) {
+        self.client.queued.lock().retain(|other| !Arc::ptr_eq(other, &self.queued));
+    }
 }
 
 /// One of a client's requests on its way.
@@ -98,7 +131,9 @@ impl ClientSession {
             ended: CancellationToken::new(),
             used: Mutex::new(Instant::now()),
             in_flight: Mutex::default(),
+            queued: Mutex::default(),
             bound: Mutex::default(),
+            settling: Mutex::default(),
             pinned: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             listening: AtomicBool::new(false),
@@ -133,6 +168,25 @@ impl ClientSession {
         self.touch();
     }
 
+    /// Adds a request that waits for a slot.
+    pub fn queue(&self, id: &str) -> Queueing<'_> {
+        let queued = Arc::new(Queued { id: id.into(), cancelled: CancellationToken::new() });
+        self.queued.lock().push(Arc::clone(&queued));
+        Queueing { client: self, queued }
+    }
+
+    /// Whether a request with this id waits for a slot.
+    pub fn is_queued(&self, id: &str) -> bool {
+        self.queued.lock().iter().any(|queued| &*queued.id == id)
+    }
+
+    /// Cancels the request with this id that waits for a slot; false if there is none.
+    pub fn cancel_queued(&self, id: &str) -> bool {
+        let queued = self.queued.lock();
+        let found = queued.iter().find(|queued| &*queued.id == id);
+        found.map(|queued| queued.cancelled.cancel()).is_some()
+    }
+
     /// The request on its way with this id.
     pub fn find(&self, id: &str) -> Option<Arc<InFlight>> {
         self.in_flight.lock().iter().find(|request| &*request.id == id).cloned()
@@ -159,7 +213,7 @@ impl ClientSession {
 
     /// Notes that a slot of its own was made of a shared one.
     pub fn pin(&self, key: SessionKey) {
-        *self.bound.lock() = Some(key);
+        self.bind(Some(key));
         self.pinned.store(true, Ordering::Relaxed);
     }
 
@@ -168,7 +222,17 @@ impl ClientSession {
         if key.is_none() {
             self.pinned.store(false, Ordering::Relaxed);
         }
-        std::mem::replace(&mut self.bound.lock(), key)
+        let settled = key.is_some();
+        let before = std::mem::replace(&mut *self.bound.lock(), key);
+        if settled && before.is_none() {
+            std::mem::take(&mut *self.settling.lock()).cancel();
+        }
+        before
+    }
+
+    /// Cancelled when it gets a slot of its own: what it listens to without one is not that slot's.
+    pub fn settling(&self) -> CancellationToken {
+        self.settling.lock().clone()
     }
 
     /// Whether this client wants log messages of a severity.

@@ -18,7 +18,7 @@ pub(super) fn affinity(
 ) -> Option<Affinity> {
     let source = config.sticky_source().filter(|_| !key.is_bound())?;
     let claims = &client.claims;
-    let session = Affinity::from_le_bytes(claims.id);
+    let session = of_client(client);
     Some(match source {
         StickySource::ClientSession => session,
         StickySource::Principal if claims.principal == [0; 16] => session,
@@ -28,6 +28,11 @@ pub(super) fn affinity(
             value.map_or(session, |value| hashed(value.as_bytes()))
         }
     })
+}
+
+/// The affinity key of a client session.
+pub(super) fn of_client(client: &ClientSession) -> Affinity {
+    Affinity::from_le_bytes(client.claims.id)
 }
 
 /// The same at every proxy and under every session key.

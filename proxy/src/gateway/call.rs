@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     Gateway,
     affinity::affinity,
+    claim::{self, Claim},
     control,
     exchange::{Call, Exchange, Head},
     repeat::Repeat,
@@ -98,7 +99,7 @@ impl Gateway {
                 return response;
             }
             let affinity = affinity(&config, client, &key, headers);
-            if client.take_lost() && (key.is_bound() || affinity.is_some()) {
+            if !self.is_draining() && client.take_lost() && (key.is_bound() || affinity.is_some()) {
                 return self.state_lost(client, id);
             }
             let parsed = Params::parse(params);
@@ -137,6 +138,9 @@ impl Gateway {
             return Some(reply::json(StatusCode::OK, result(id, "{}")));
         }
         if key.is_bound() {
+            if method == "logging/setLevel" {
+                Self::note_level(client, params);
+            }
             return None;
         }
         match method {
@@ -211,12 +215,19 @@ impl Gateway {
     async fn attempt(self: &Arc<Self>, errand: &mut Errand<'_>) -> Attempt {
         let Errand { config, client, call, .. } = *errand;
         let deadline = Instant::now() + config.settings.timeout;
-        let lease = match self.pool.checkout(&errand.key, errand.ask, deadline).await {
+        let claim = Claim::on(&self.pool, &errand.key, Some(client));
+        let queueing = client.queue(call.id);
+        let checkout = tokio::select! {
+            checkout = self.pool.checkout(&errand.key, errand.ask, deadline) => checkout,
+            () = queueing.cancelled() => return Attempt::Done(halted(call.id, Halt::Cancelled)),
+        };
+        let mut lease = match checkout {
             Ok(lease) => lease,
             Err(CheckoutError::Refused(Refusal::Lost)) => return Attempt::StateGone,
             Err(CheckoutError::Refused(Refusal::Outdated)) => return Attempt::Outdated,
             Err(error) => return Attempt::Done(trouble::no_slot(self, config, Some(call.id), &error)),
         };
+        claim.settle();
         if errand.key.is_bound() && !errand.ask.existing {
             client.bind(Some(errand.key.clone()));
             errand.ask.existing = true;
@@ -224,21 +235,30 @@ impl Gateway {
         if let Some(reason) = errand.pin.take() {
             let own = errand.key.owned_by(client.claims.id);
             if lease.pin(&own, reason) {
-                client.pin(own.clone());
+                claim::take(&mut lease, client, own.clone());
                 errand.key = own;
                 errand.ask = Ask { existing: true, affinity: None };
             } else if client.bound().as_ref() == Some(&own) {
                 // Another of the client's requests has pinned a slot meanwhile: this one belongs there too.
+                drop(queueing);
                 lease.unused();
                 errand.key = own;
                 errand.ask = Ask { existing: true, affinity: None };
                 return Box::pin(self.attempt(errand)).await;
             }
         }
+        if errand.key.is_bound() && client.ended.is_cancelled() {
+            // It ended while this request waited: nobody else gives the slot up.
+            lease.condemn(CloseReason::Retired);
+        }
         if !errand.key.is_bound()
             && let Some(level) = self.audience(client, &errand.key).level()
         {
             control::set_level(lease.session(), level).await;
+        }
+        if queueing.is_cancelled() {
+            lease.unused();
+            return Attempt::Done(halted(call.id, Halt::Cancelled));
         }
         let grace = config.settings.disconnect_grace;
         let ties = ties(&errand.key, errand.ask, &lease);
@@ -312,11 +332,15 @@ async fn refused(exchange: Exchange, head: Response<()>, id: &str, state: bool) 
         lease.lost();
         return Attempt::Lost { state };
     }
-    let status = head.status();
+    let mut status = head.status();
     if status.is_server_error() {
         lease.failed();
     }
     drop(lease);
+    if status == StatusCode::NOT_FOUND {
+        // To the client it would say that its own session is gone.
+        status = StatusCode::BAD_GATEWAY;
+    }
     let mut response = match Message::parse(&body) {
         Ok(Message::Response { id: upstream_id, .. }) => {
             let edit = (upstream_id != "null").then_some(Edit { old: upstream_id, new: id });

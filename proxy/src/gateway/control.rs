@@ -34,6 +34,8 @@ enum Turn {
     Unneeded,
     /// The session or its stream is over.
     Over,
+    /// The session is one client's own now.
+    Taken,
 }
 
 impl Gateway {
@@ -61,8 +63,16 @@ impl Gateway {
             audience.control.send_replace(Some(Arc::clone(&session)));
             let turn = self.take_turn(&audience, &session).await;
             audience.control.send_replace(None);
-            if matches!(turn, Turn::Unneeded) && audience.end_control() {
-                return;
+            match turn {
+                Turn::Unneeded if audience.end_control() => return,
+                // Another one takes the role at once.
+                Turn::Taken => {
+                    for uri in audience.subscriptions() {
+                        let _ = subscribe(&session, "resources/unsubscribe", &uri).await;
+                    }
+                    continue;
+                }
+                Turn::Unneeded | Turn::Over => {}
             }
             if started.elapsed() > LONGEST_PAUSE {
                 pause = FIRST_PAUSE;
@@ -96,6 +106,7 @@ impl Gateway {
 
     async fn take_turn(&self, audience: &Arc<Audience>, session: &Arc<UpstreamSession>) -> Turn {
         let mut demand = audience.demand.subscribe();
+        let gone = session.gone();
         let mut stream = open(session).await.map(|body| (body, Decoder::new(answer::ANSWER_LIMIT)));
         loop {
             if !audience.needs_control() {
@@ -106,7 +117,8 @@ impl Gateway {
             }
             tokio::select! {
                 _ = demand.changed() => {}
-                () = session.gone() => return Turn::Over,
+                () = gone.cancelled() => return Turn::Over,
+                () = session.is_own() => return Turn::Taken,
                 () = self.shutdown.cancelled() => return Turn::Over,
                 read = read(&mut stream) => match read {
                     Some(messages) => messages.iter().for_each(|message| self.hear(audience, session, message)),

@@ -21,7 +21,7 @@ use hyper_util::client::legacy::{Error as ClientError, ResponseFuture};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::{control, linger, repeat::Repeat, trouble};
+use super::{claim, control, linger, repeat::Repeat, trouble};
 use crate::{
     downstream::client::{ClientSession, Halt, InFlight},
     mcp::{
@@ -129,6 +129,8 @@ enum Next {
 /// A stream is asked for again at most so often in a row without an event.
 const MAX_RESUMES: u32 = 3;
 
+const NO_ANSWER: &str = "the upstream's answer is no answer to this request";
+
 impl Exchange {
     /// Sends the request on the leased slot.
     pub(super) fn start(
@@ -204,20 +206,17 @@ impl Exchange {
         .await;
         let Some(mut inner) = self.inner.take() else { return Err(AnswerError::Ended) };
         inner.forget();
-        if body.is_err() {
-            inner.condemn();
+        match (&body, inner.lease.take()) {
+            (Err(AnswerError::Halted(_)), Some(mut lease)) => lease.condemn(CloseReason::Abandoned),
+            (Err(_), Some(lease)) => trouble::broken(lease, inner.ties.state),
+            (Ok(_), _) | (_, None) => {}
         }
         let body = body?;
         Ok(match Message::parse(&body) {
             Ok(Message::Response { id, .. }) if id == inner.upstream_id => {
                 rewrite(&body, &mut [Edit { old: id, new: &inner.request.id }])
             }
-            _ => error(
-                Some(&inner.request.id),
-                code::SERVER,
-                "the upstream's answer is no answer to this request",
-                None,
-            ),
+            _ => error(Some(&inner.request.id), code::SERVER, NO_ANSWER, None),
         })
     }
 
@@ -432,7 +431,7 @@ impl Inner {
         }
         let data = event.data.filter(|data| !data.is_empty())?;
         match Message::parse(&data) {
-            Ok(Message::Response { id, .. }) if id == self.upstream_id => {
+            Ok(Message::Response { id, .. }) if id == self.upstream_id && !self.answered => {
                 self.answer();
                 Some(sse::encode(&rewrite(&data, &mut [Edit { old: id, new: &self.request.id }])))
             }
@@ -478,9 +477,9 @@ impl Inner {
 
     /// The call has changed what its session offers: the client stays there, and nobody else comes.
     fn pin(&mut self) {
-        let (Some(lease), Some(key)) = (&self.lease, self.own_key.take()) else { return };
+        let (Some(lease), Some(key)) = (&mut self.lease, self.own_key.take()) else { return };
         if lease.pin(&key, PinReason::ListChanged) {
-            self.client.pin(key);
+            claim::take(lease, &self.client, key);
         }
     }
 

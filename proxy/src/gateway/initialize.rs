@@ -8,7 +8,9 @@ use serde_json::{Value, value::RawValue};
 use tokio::time::Instant;
 
 use super::{
-    Gateway, key,
+    Gateway,
+    claim::Claim,
+    key,
     trouble::{draining, no_slot},
 };
 use crate::{
@@ -84,10 +86,12 @@ impl Gateway {
                 break (key, session);
             }
             let deadline = Instant::now() + config.settings.timeout;
+            let claim = Claim::on(&self.pool, &key, None);
             match self.pool.checkout(&key, Ask::default(), deadline).await {
                 Ok(lease) => {
                     let session = Arc::clone(lease.session());
                     lease.unused();
+                    claim.settle();
                     break (key, session);
                 }
                 Err(CheckoutError::Refused(Refusal::Outdated)) => tokio::task::yield_now().await,

@@ -51,7 +51,9 @@ fn concerns(message: &Message<'_>, client: &ClientSession) -> bool {
         Message::Request { .. } => false,
         Message::Response { id, .. } => client.questions.lock().find(id).is_some(),
         Message::Notification { method, params } => match &**method {
-            "notifications/cancelled" => messages::cancelled(client, *params).is_some(),
+            "notifications/cancelled" => {
+                messages::cancelled(client, *params).is_some() || messages::cancels_queued(client, *params)
+            }
             "notifications/progress" => messages::question(client, *params).is_some(),
             _ => false,
         },

@@ -42,6 +42,8 @@ pub struct Listen {
     heartbeat: Pin<Box<Sleep>>,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The session whose stream this is is over; or the client has one of its own, whose stream this is not.
+    stale: Pin<Box<WaitForCancellationFutureOwned>>,
     greeted: bool,
     listening: Listening,
 }
@@ -66,19 +68,23 @@ impl Gateway {
             audience.listen(client.claims.id, true);
             self.control(&audience);
         }
-        let own = client.bound().and_then(|key| self.pool.peek(&key));
-        let upstream = match own {
-            Some(session) => session.listen().await.ok().filter(|response| {
+        let mut stale = client.settling();
+        let mut upstream = None;
+        if let Some(session) = client.bound().and_then(|key| self.pool.peek(&key)) {
+            upstream = session.listen().await.ok().filter(|response| {
                 response.status() == StatusCode::OK
                     && matches!(answer::framing(response), Ok(answer::Framing::Events))
-            }),
-            None => None,
-        };
+            });
+            if upstream.is_some() {
+                stale = session.gone();
+            }
+        }
         Ok(reply::events(Reply::Listen(Box::new(Listen {
             upstream: upstream.map(|response| (response.into_body(), Decoder::new(answer::ANSWER_LIMIT))),
             heartbeat: Box::pin(tokio::time::sleep(HEARTBEAT)),
             ended: Box::pin(client.ended.clone().cancelled_owned()),
             shutdown: Box::pin(self.shutdown.clone().cancelled_owned()),
+            stale: Box::pin(stale.cancelled_owned()),
             greeted: false,
             listening,
         }))))
@@ -98,6 +104,9 @@ impl Listen {
         if let Poll::Ready(event) = self.poll_upstream(cx) {
             return Poll::Ready(event);
         }
+        if self.stale.poll_unpin(cx).is_ready() {
+            return Poll::Ready(None);
+        }
         if self.heartbeat.poll_unpin(cx).is_ready() {
             self.heartbeat.as_mut().reset(Instant::now() + HEARTBEAT);
             // Registers the timer anew.
@@ -109,10 +118,11 @@ impl Listen {
 
     /// What the server sends; its end is the stream's end, so that the client opens another.
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let Some((body, decoder)) = &mut self.upstream else {
-            let letter = self.listening.client().mailbox.poll_take(cx);
-            return letter.map_or(Poll::Pending, |letter| Poll::Ready(Some(sse::encode(&letter))));
-        };
+        // Also for a client with a slot of its own: it may have subscribed to something before it got that.
+        if let Some(letter) = self.listening.client().mailbox.poll_take(cx) {
+            return Poll::Ready(Some(sse::encode(&letter)));
+        }
+        let Some((body, decoder)) = &mut self.upstream else { return Poll::Pending };
         loop {
             match decoder.next_event() {
                 Ok(Some(event)) => match event.data.filter(|data| !data.is_empty()) {

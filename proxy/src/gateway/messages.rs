@@ -97,9 +97,19 @@ pub(super) fn cancelled<'a>(
     client.find(id).map(|request| (id, request))
 }
 
+/// Whether a client's cancel is for a request that waits for a slot.
+pub(super) fn cancels_queued(client: &ClientSession, params: Option<&RawValue>) -> bool {
+    Params::parse(params).request_id.is_some_and(|id| client.is_queued(id.get()))
+}
+
 /// Passes a cancel on, and gives the server a moment to answer before the slot is replaced.
 fn cancel(client: &Arc<ClientSession>, body: &Bytes, params: Option<&RawValue>) {
-    let Some((id, request)) = cancelled(client, params) else { return };
+    let Some((id, request)) = cancelled(client, params) else {
+        if let Some(id) = Params::parse(params).request_id {
+            client.cancel_queued(id.get());
+        }
+        return;
+    };
     let upstream_id = request.upstream_id.to_string();
     let message = rewrite(body, &mut [Edit { old: id, new: &upstream_id }]);
     tokio::spawn(async move {

@@ -72,6 +72,14 @@ impl Gateway {
         reply::json(StatusCode::OK, body)
     }
 
+    /// `logging/setLevel` of a client that has a slot of its own by now: what it wished for before holds no longer.
+    pub(super) fn note_level(client: &ClientSession, params: Option<&RawValue>) {
+        let severity = Params::parse(params).level.and_then(|level| logging::severity(&level));
+        if let (Some(audience), Some(severity)) = (client.audience.load_full(), severity) {
+            audience.wish(client.claims.id, severity);
+        }
+    }
+
     /// `resources/subscribe` and `resources/unsubscribe`: the control session is subscribed once for all.
     pub(super) async fn subscription(
         self: &Arc<Self>,

@@ -7,6 +7,7 @@ use super::{
     shared::Shared,
     state::{CloseReason, Ending, Grant, PinReason, SlotId},
 };
+use crate::strategy::Affinity;
 
 /// A guard: dropping it, in whatever way, gives the slot back.
 pub struct Lease<C: Connector> {
@@ -18,7 +19,8 @@ pub struct Lease<C: Connector> {
 
 impl<C: Connector> Lease<C> {
     pub(super) fn new(shared: Arc<Shared<C>>, session: Arc<C::Session>, grant: Grant) -> Self {
-        Self { shared, session, grant, ending: Ending::default() }
+        let ending = Ending { unchecked: grant.check, ..Ending::default() };
+        Self { shared, session, grant, ending }
     }
 
     /// The slot's session.
@@ -62,6 +64,12 @@ impl<C: Connector> Lease<C> {
         self.shared.suspect(self.grant.slot);
     }
 
+    /// The session failed its check: like [`Self::lost`], but the server may still have it.
+    pub(super) fn unhealthy(mut self) {
+        self.condemn(CloseReason::Unhealthy);
+        self.shared.suspect(self.grant.slot);
+    }
+
     /// Something is wrong at the endpoint: its slots, this one too, are checked before their next use.
     pub fn doubted(self) {
         self.shared.suspect(self.grant.slot);
@@ -73,6 +81,11 @@ impl<C: Connector> Lease<C> {
         self.shared.pin(self.grant.slot, key, reason)
     }
 
+    /// The affinity key's client need not be told that its slot is gone.
+    pub fn told(&self, affinity: Affinity) {
+        self.shared.update(|state, _, _| state.told(affinity));
+    }
+
     /// Ends a lease that sent nothing: it does not count as a request of the slot.
     pub fn unused(self) {
         self.shared.uncount(self.grant.slot);
@@ -82,7 +95,8 @@ impl<C: Connector> Lease<C> {
         self.grant.check
     }
 
-    pub(super) fn checked(&self) {
+    pub(super) fn checked(&mut self) {
+        self.ending.unchecked = false;
         self.shared.checked(self.grant.slot);
     }
 }

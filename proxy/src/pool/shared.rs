@@ -155,6 +155,11 @@ impl<C: Connector> Shared<C> {
         self.inner.lock().state.checked(slot, Instant::now());
     }
 
+    /// Has the slot checked before its next use if it is leased; false if it is not.
+    pub fn doubt_if_leased(&self, slot: SlotId) -> bool {
+        self.inner.lock().state.doubt_if_leased(slot)
+    }
+
     /// Takes back that a request was counted.
     pub fn uncount(&self, slot: SlotId) {
         self.inner.lock().state.uncount(slot);

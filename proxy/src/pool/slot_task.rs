@@ -12,8 +12,8 @@ use super::{
     sync,
 };
 
-/// How long a keepalive ping may take.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a ping may take where something else can be done.
+pub(super) const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn run<C: Connector>(shared: Arc<Shared<C>>, opening: Opening<C::Key>) {
     let Opening { slot, key, endpoint, close } = opening;
@@ -56,9 +56,13 @@ async fn keep_alive<C: Connector>(
     close: &CancellationToken,
 ) {
     let mut keepalive = shared.keepalive.subscribe();
+    let mut unanswered: Option<Instant> = None;
     loop {
         let period = *keepalive.borrow_and_update();
-        let due = period.map(|period| Instant::now() + period.saturating_sub(session.quiet_for()));
+        let due = period.map(|period| {
+            let due = Instant::now() + period.saturating_sub(session.quiet_for());
+            unanswered.map_or(due, |at| due.max(at + period))
+        });
         tokio::select! {
             () = close.cancelled() => return,
             _ = keepalive.changed() => continue,
@@ -71,8 +75,13 @@ async fn keep_alive<C: Connector>(
             () = close.cancelled() => return,
             alive = sync::timeout(CHECK_TIMEOUT, session.check()) => match alive {
                 Ok(true) => shared.checked(slot),
+                // A server that works on one call may answer nothing else meanwhile.
+                Err(_) if shared.doubt_if_leased(slot) => unanswered = Some(Instant::now()),
                 _ => {
-                    shared.update(|state, _, actions| state.condemn(slot, CloseReason::Unhealthy, actions));
+                    shared.update(|state, _, actions| {
+                        state.suspect(slot);
+                        state.condemn(slot, CloseReason::Unhealthy, actions);
+                    });
                     close.cancelled().await;
                     return;
                 }

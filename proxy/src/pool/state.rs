@@ -87,6 +87,8 @@ pub struct Ending {
     pub took: Option<Duration>,
     /// The endpoint broke the connection or answered that it can't serve.
     pub failed: bool,
+    /// The check that the slot was due for did not come to an end.
+    pub unchecked: bool,
 }
 
 /// What an acquire came to.
@@ -140,6 +142,8 @@ pub enum Refusal {
 pub struct State<K, E> {
     limits: Limits,
     warm: Option<K>,
+    /// The key of sessions that the last request to wait would have found useful.
+    missed: Option<K>,
     slots: HashMap<SlotId, Slot>,
     buckets: Buckets<K, E>,
     endpoints: Endpoints<E>,
@@ -167,6 +171,7 @@ impl<K: Key, E: Clone> State<K, E> {
         Self {
             limits,
             warm,
+            missed: None,
             slots: HashMap::new(),
             buckets: Buckets::new(),
             endpoints: known,
@@ -210,8 +215,11 @@ impl<K: Key, E: Clone> State<K, E> {
             return Err(Failure::Refused(Refusal::Outdated));
         }
         let at = self.buckets.find_or_make(key, self.limits.strategy, now);
+        self.buckets[at].used = now;
+        if self.drain.is_some() && !self.has_pinned(at) {
+            return Err(Failure::Refused(Refusal::Draining));
+        }
         let bucket = &mut self.buckets[at];
-        bucket.used = now;
         if let Some(affinity) = ask.affinity
             && bucket.bindings.take_lost(affinity)
         {
@@ -219,9 +227,6 @@ impl<K: Key, E: Clone> State<K, E> {
         }
         let in_line = !bucket.waiters.is_empty();
         let bound = bucket.bound;
-        if self.drain.is_some() && !self.has_pinned(at) {
-            return Err(Failure::Refused(Refusal::Draining));
-        }
         // A free slot that nobody in the queue may have, can only be the asker's own.
         if (!in_line || ask.affinity.is_some())
             && let Some(grant) = self.take(at, ask.affinity, now, actions)
@@ -249,6 +254,10 @@ impl<K: Key, E: Clone> State<K, E> {
         self.next_waiter += 1;
         self.waiting += 1;
         bucket.waiters.push_back(Waiter { id, affinity: ask.affinity, since: now });
+        if !bucket.direct {
+            let shared = || (!bucket.bound).then(|| bucket.key.clone());
+            self.missed = bucket.key.warm().or_else(shared).or(self.missed.take());
+        }
         self.open_for(at, now, actions);
         Ok(Acquired::Wait(id))
     }
@@ -283,7 +292,7 @@ impl<K: Key, E: Clone> State<K, E> {
         slot.idle_since = now;
         slot.released = self.releases;
         let (at, endpoint) = (slot.bucket, slot.endpoint);
-        slot.suspect |= kept;
+        slot.suspect |= kept || ending.unchecked;
         slot.doomed = slot.doomed.or(ending.discard.filter(|_| !kept));
         if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
             endpoint.leases -= 1;
@@ -308,8 +317,9 @@ impl<K: Key, E: Clone> State<K, E> {
             return;
         }
         if self.waiting > 0 {
-            if idle && self.owes_room(slot_id, now) {
-                self.start_close(slot_id, CloseReason::Room, actions);
+            if self.owes_room(slot_id, now) {
+                // What it still carries goes on; it takes nothing new.
+                self.condemn(slot_id, CloseReason::Room, actions);
                 return;
             }
             self.serve(at, now, actions);
@@ -324,6 +334,12 @@ impl<K: Key, E: Clone> State<K, E> {
             slot.suspect = false;
             slot.alive_at = now;
         }
+    }
+
+    /// The slot did not answer a check: if it is leased, it is checked before its next use, and that is all.
+    pub fn doubt_if_leased(&mut self, slot_id: SlotId) -> bool {
+        let leased = self.slots.get_mut(&slot_id).filter(|slot| slot.leases > 0);
+        leased.map(|slot| slot.suspect = true).is_some()
     }
 
     /// The slot's newest lease sent no request.
@@ -387,7 +403,8 @@ impl<K: Key, E: Clone> State<K, E> {
         slots.any(|slot| slot.pinned.is_some() && slot.is_usable())
     }
 
-    fn is_opening(&self, id: SlotId) -> bool {
-        self.slots.get(&id).is_some_and(|slot| slot.phase == Phase::Opening)
+    /// Whether a slot is being opened, and may be used then.
+    fn is_coming(&self, id: SlotId) -> bool {
+        self.slots.get(&id).is_some_and(|slot| slot.phase == Phase::Opening && slot.doomed.is_none())
     }
 }

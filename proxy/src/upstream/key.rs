@@ -97,6 +97,11 @@ impl pool::Key for SessionKey {
 
     fn warm(&self) -> Option<Self> {
         let unclaimed = matches!(self.scope, Scope::Client(_) | Scope::Principal(_));
-        unclaimed.then(|| Self { scope: Scope::Warm, principal: None, ..self.clone() })
+        // Servers ask for roots as soon as a session is open, when nobody is there to answer.
+        (unclaimed && !self.capabilities.contains("\"roots\"")).then(|| Self {
+            scope: Scope::Warm,
+            principal: None,
+            ..self.clone()
+        })
     }
 }

@@ -52,6 +52,17 @@ pub struct UpstreamSession {
     /// The level that the server was last told to send log messages from.
     level: AtomicU8,
     gone: CancellationToken,
+    own: CancellationToken,
+}
+
+/// What a ping came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pulse {
+    Alive,
+    /// No answer to it, though the server may know the session.
+    Silent,
+    /// The server does not know the session.
+    Gone,
 }
 
 impl UpstreamSession {
@@ -70,6 +81,7 @@ impl UpstreamSession {
             lost: AtomicBool::new(false),
             level: AtomicU8::new(u8::MAX),
             gone: CancellationToken::new(),
+            own: CancellationToken::new(),
         }
     }
 
@@ -145,9 +157,19 @@ impl UpstreamSession {
         self.gone.cancel();
     }
 
-    /// Resolves when the session is closed or lost.
-    pub async fn gone(&self) {
-        self.gone.cancelled().await;
+    /// Cancelled when the session is closed or lost.
+    pub fn gone(&self) -> CancellationToken {
+        self.gone.clone()
+    }
+
+    /// Notes that it serves one client only from now on.
+    pub fn become_own(&self) {
+        self.own.cancel();
+    }
+
+    /// Resolves when it serves one client only.
+    pub async fn is_own(&self) {
+        self.own.cancelled().await;
     }
 
     /// Time since the handshake began.
@@ -188,17 +210,21 @@ impl UpstreamSession {
         request
     }
 
-    async fn ping(&self) -> Result<bool, ClientError> {
+    async fn ping(&self) -> Result<Pulse, ClientError> {
         let id = self.next_id();
         let message = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#));
         let response = self.post(message, &HeaderMap::new()).await?;
         let status = response.status();
         if status == StatusCode::OK {
-            return Ok(answer::read(response, id).await.is_ok());
+            return Ok(if answer::read(response, id).await.is_ok() { Pulse::Alive } else { Pulse::Silent });
         }
         let body = answer::collect(response.into_body(), REFUSAL_LIMIT).await.unwrap_or_default();
-        // A server that does not know `ping` is alive.
-        Ok(!self.is_loss(status, &body) && mcp::Message::parse(&body).is_ok())
+        Ok(match mcp::Message::parse(&body) {
+            _ if self.is_loss(status, &body) => Pulse::Gone,
+            // A server that does not know `ping` is alive.
+            Ok(_) => Pulse::Alive,
+            Err(_) => Pulse::Silent,
+        })
     }
 
     async fn delete(&self) -> Result<Response<Incoming>, ClientError> {
@@ -209,12 +235,12 @@ impl UpstreamSession {
 impl pool::Session for UpstreamSession {
     async fn check(&self) -> bool {
         match self.ping().await {
-            Ok(alive) => {
+            Ok(pulse) => {
                 self.touch();
-                if !alive {
+                if pulse == Pulse::Gone {
                     self.set_lost();
                 }
-                alive
+                pulse == Pulse::Alive
             }
             Err(error) => {
                 tracing::debug!(endpoint = self.endpoint(), %error, "ping failed");
@@ -228,8 +254,12 @@ impl pool::Session for UpstreamSession {
         if self.session_id.is_none() || self.lost.load(Ordering::Relaxed) {
             return;
         }
-        if let Err(error) = self.delete().await {
-            tracing::debug!(endpoint = self.endpoint(), %error, "session not deleted");
+        // The connection may have broken under it, and a session that is ended twice is ended.
+        for _ in 0..2 {
+            match self.delete().await {
+                Ok(_) => return,
+                Err(error) => tracing::debug!(endpoint = self.endpoint(), %error, "session not deleted"),
+            }
         }
     }
 

@@ -279,3 +279,67 @@ async fn failures_pause_and_recover() {
     sleep(seconds(2)).await;
     assert_eq!(bench.total(), 1);
 }
+
+/// A server that answers nothing for a while costs a request one session at most, not all that it could have had.
+#[tokio::test(start_paused = true)]
+async fn checks_without_an_answer_don_t_use_up_the_pool() {
+    let bench = Bench::new(Limits { min: 5, max: 5, check_after: Some(seconds(0)), ..limits() });
+    sleep(seconds(2)).await;
+    bench.server.mute.store(true, Relaxed);
+    let begin = Instant::now();
+    let waited = bench.pool.checkout(&KEY, Ask::default(), begin + seconds(2)).await;
+    assert!(matches!(waited, Err(CheckoutError::Timeout(_))));
+    assert_eq!(begin.elapsed().as_secs(), 2);
+    assert_eq!((bench.closed(CloseReason::Unhealthy), bench.pool.snapshot().leases), (1, 0));
+}
+
+/// One hangs, another one serves.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_hangs_does_not_use_up_a_request_s_time() {
+    let bench = Bench::new(Limits { min: 2, check_after: Some(seconds(0)), ..limits() });
+    sleep(seconds(2)).await;
+    bench.server.mute.store(true, Relaxed);
+    let server = Arc::clone(&bench.server);
+    tokio::spawn(async move {
+        sleep(seconds(5)).await;
+        server.mute.store(false, Relaxed);
+    });
+    let begin = Instant::now();
+    drop(bench.lease().await);
+    assert_eq!(begin.elapsed().as_secs(), 10, "of 30");
+    sleep(seconds(1)).await;
+    assert_eq!(bench.closed(CloseReason::Unhealthy), 1);
+}
+
+/// Who goes away during the check leaves the next one to make it.
+#[tokio::test(start_paused = true)]
+async fn a_check_that_was_given_up_is_made_again() {
+    let bench = Bench::new(Limits { max: 1, check_after: Some(seconds(5)), ..limits() });
+    drop(bench.lease().await);
+    sleep(seconds(6)).await;
+    bench.server.mute.store(true, Relaxed);
+    let _ = tokio::time::timeout(seconds(1), bench.lease()).await;
+    bench.server.mute.store(false, Relaxed);
+    let before = bench.server.checks.load(Relaxed);
+    drop(bench.lease().await);
+    assert_eq!(bench.server.checks.load(Relaxed), before + 1);
+}
+
+/// A server may be busy with the call: no reason to give up what a client has in the session.
+#[tokio::test(start_paused = true)]
+async fn a_ping_without_an_answer_during_a_call_ends_nothing() {
+    let bench = Bench::new(Limits { max: 1, keepalive: Some(seconds(60)), ..limits() });
+    let lease = bench.lease().await;
+    bench.server.mute.store(true, Relaxed);
+    sleep(seconds(200)).await;
+    let pings = bench.server.checks.load(Relaxed);
+    assert!((2..=4).contains(&pings), "{pings} pings in 200 s");
+    bench.server.mute.store(false, Relaxed);
+    drop(lease);
+    let before = bench.server.checks.load(Relaxed);
+    drop(bench.lease().await);
+    assert_eq!((bench.server.opened.load(Relaxed), bench.server.checks.load(Relaxed)), (1, before + 1));
+    bench.server.mute.store(true, Relaxed);
+    sleep(seconds(71)).await;
+    assert_eq!(bench.closed(CloseReason::Unhealthy), 1, "an idle one has nothing else to do");
+}

@@ -39,8 +39,10 @@ pub struct Server {
     pub checks: AtomicUsize,
     /// Addresses that refuse.
     pub down: [AtomicBool; 2],
-    /// Sessions no longer answer checks.
+    /// Sessions fail their checks.
     pub deaf: AtomicBool,
+    /// Sessions don't answer checks at all.
+    pub mute: AtomicBool,
 }
 
 /// Opens sessions at `endpoints` addresses.
@@ -89,6 +91,9 @@ impl Session for Open {
     async fn check(&self) -> bool {
         self.server.checks.fetch_add(1, Ordering::Relaxed);
         *self.touched.lock() = Instant::now();
+        if self.server.mute.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         !self.server.deaf.load(Ordering::Relaxed)
     }
 

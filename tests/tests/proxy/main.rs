@@ -17,6 +17,7 @@ mod real;
 mod refusals;
 mod rest;
 mod restart;
+mod streams;
 
 use anyhow::Result;
 use serde_json::Value;

@@ -153,3 +153,24 @@ async fn without_a_pool() -> Result<()> {
     assert_eq!(stage.deleted().len(), stage.opened());
     Ok(())
 }
+
+/// Also a client whose session the drain has closed gets the same answer; what it lost, it is told once it goes on.
+#[tokio::test]
+async fn sticky_clients_are_refused_alike() -> Result<()> {
+    let sticky = |mut spec: Value| {
+        spec["poolStrategy"] = json!("Sticky");
+        spec
+    };
+    let stage = Stage::full(&sticky(active())).await?;
+    let client = stage.client().await?;
+    echo(&client, "before").await?;
+    stage.change(&sticky(drained(30))).await?;
+    stage.when("drained", |stats| stats.status == "drained").await?;
+    for _ in 0..2 {
+        refused(&client).await?;
+    }
+    stage.change(&sticky(active())).await?;
+    let told = call(&client, "echo", &json!({"message": "x"})).await?;
+    assert_eq!((told.status, told.reason()), (200, "session_state_lost"), "{told:?}");
+    echo(&client, "after").await
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tests::Proxy;
 use tests::eventually;
 use tests::mcp_client::Session;
-use tests::scripted::{Behaviour, Scripted};
+use tests::scripted::{Behaviour, Fault, Scripted};
 
 use crate::call::{call, echo, start, whoami};
 use crate::stage::PATIENCE;
@@ -243,5 +243,29 @@ async fn at_most_half_are_ejected() -> Result<()> {
         well().await?;
     }
     assert!(survivor.calls("echo").len() >= 40);
+    Ok(())
+}
+
+/// Sessions can be opened at one of them, and no call comes to an end there: it is left alone all the same, longer each time.
+#[tokio::test]
+async fn one_whose_calls_fail_is_left_alone() -> Result<()> {
+    let pair = pair("RoundRobin", [0, 0], [1, 1], 4).await?;
+    let client = Session::open(pair.proxy.mcp).await?;
+    pair.servers[0].fail_next("echo", Fault::Disconnect, 10_000);
+    let url = pair.servers[0].url();
+    for failures in 1..=3 {
+        eventually(PATIENCE, "it to be left alone", async || {
+            call(&client, "echo", &json!({"message": "x"})).await?;
+            let endpoint = pair.endpoint(&url).await?;
+            ensure!(endpoint.state == "ejected" && endpoint.failures >= failures, "{endpoint:?}");
+            Ok(())
+        })
+        .await?;
+        let before = pair.calls("echo")[0];
+        for number in 0..10 {
+            echo(&client, &format!("{number}")).await?;
+        }
+        assert_eq!(pair.calls("echo")[0], before, "it got calls");
+    }
     Ok(())
 }

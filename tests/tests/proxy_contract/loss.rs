@@ -136,3 +136,15 @@ async fn one_handshake_for_all() -> Result<()> {
     assert_eq!((stats.total_sessions, stats.total_destroys), (1, 1), "{stats:?}");
     Ok(())
 }
+
+/// A server without session ids that does not know the page: no word to the client that its own session is gone.
+#[tokio::test]
+async fn live_client_never_sees_404() -> Result<()> {
+    let server = Scripted::behaving(Behaviour { no_session_ids: true, ..Behaviour::default() }).await?;
+    let stage = Stage::before(server, &json!({"poolPrePing": false, "poolKeepaliveSeconds": 0})).await?;
+    let client = stage.client().await?;
+    stage.server.fail_next("echo", Fault::NotFound, 1);
+    let answer = call(&client, "echo", &json!({"message": "x"})).await?;
+    assert_eq!((answer.status, answer.reason()), (502, "upstream_refused"), "{answer:?}");
+    echo(&client, "on").await
+}

@@ -7,6 +7,7 @@ mod ending;
 mod endpoints;
 mod fairness;
 mod keepalive;
+mod leavers;
 mod loss;
 mod pinning;
 mod pre_ping;

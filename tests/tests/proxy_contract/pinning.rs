@@ -176,3 +176,21 @@ async fn drain_during_pinned_work() -> Result<()> {
     assert_eq!(stage.proxy.stats().await?.drain_aborts, 0);
     Ok(())
 }
+
+/// With Sticky there are two reasons to stay, and one message when it comes to nothing.
+#[tokio::test]
+async fn loss_of_a_pinned_session_of_a_sticky_client() -> Result<()> {
+    let mut spec = pinning();
+    spec["poolStrategy"] = json!("Sticky");
+    let stage = Stage::full(&spec).await?;
+    let ann = stage.client().await?;
+    echo(&ann, "bound").await?;
+    call(&ann, "remember", &json!({"message": "hers"})).await?.text()?;
+    stage.server.forget_sessions();
+    let answer = call(&ann, "recall", &json!({})).await?;
+    assert_eq!((answer.status, answer.reason()), (200, "session_state_lost"), "{answer:?}");
+    for _ in 0..3 {
+        echo(&ann, "goes on").await?;
+    }
+    Ok(())
+}

@@ -104,3 +104,18 @@ async fn after_a_loss_the_others_are_checked() -> Result<()> {
     assert_eq!((stats.repeats, stats.needs_check, stats.total_destroys), (1, 0, 3), "{stats:?}");
     Ok(())
 }
+
+/// What answers with something else than MCP is not used; but the server may have the session, and is told that it has ended.
+#[tokio::test]
+async fn odd_answer_is_no_sign_of_life_nor_of_a_loss() -> Result<()> {
+    let stage = Stage::full(&one(true, 0)).await?;
+    let client = stage.client().await?;
+    let first = whoami(&client).await?;
+    stage.server.behave(|behaviour| {
+        behaviour.ping = Some((502, "text/html".to_owned(), "<p>Bad Gateway</p>".to_owned()));
+    });
+    assert_ne!(whoami(&client).await?, first);
+    stage.server_sessions("the new one alone", |open| open.len() == 1 && !open.contains(&first)).await?;
+    assert!(stage.deleted().contains(&first));
+    Ok(())
+}

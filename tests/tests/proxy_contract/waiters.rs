@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 use serde_json::json;
 use tests::eventually;
+use tests::mcp_client::tool_call;
 
 use crate::call::{call, echo, hold};
 use crate::stage::{PATIENCE, Stage, check_sums};
@@ -202,4 +203,35 @@ async fn requests_that_share_a_session() -> Result<()> {
     }
     assert_eq!((stage.server.most_at_once(), stage.opened()), (4, 1));
     Ok(())
+}
+
+/// A cancel reaches a request that waits for a session: it is not executed, and its place is free.
+#[tokio::test]
+async fn who_is_cancelled_leaves_no_trace() -> Result<()> {
+    let stage = Stage::full(&json!({"poolMaxSize": 1})).await?;
+    let client = stage.client().await?;
+    let held = hold(&client, "g");
+    stage.session_of("g").await?;
+    let waiter = tokio::spawn({
+        let client = client.clone();
+        async move { client.post(&tool_call("\"late\"", "echo", &json!({"message": "late"}))).await }
+    });
+    stage.when("a waiter", |stats| stats.waiting == 1).await?;
+    let cancel = |id: &str| {
+        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
+            .to_string()
+    };
+    // Another client's cancel is not hers.
+    stage.client().await?.post(&cancel("late")).await?;
+    client.post(&cancel("another")).await?;
+    assert_eq!(stage.proxy.stats().await?.waiting, 1);
+    client.post(&cancel("late")).await?;
+    let stats = stage.when("no waiter", |stats| stats.waiting == 0).await?;
+    assert_eq!((stats.active_leases, stats.total_timeouts), (1, 0), "{stats:?}");
+    assert_eq!(waiter.await??.status, 202, "no answer is due");
+    stage.server.open("g");
+    assert_eq!(held.await??.status, 200);
+    echo(&client, "next").await?;
+    assert_eq!(stage.server.calls("echo").len(), 1);
+    check_sums(&stage.rest().await?)
 }

@@ -89,3 +89,25 @@ async fn observed_key_is_kept_warm() -> Result<()> {
     }
     Ok(())
 }
+
+/// Sessions that are opened ahead are such as the clients need that come: with what those can be asked.
+#[tokio::test]
+async fn sessions_fit_the_clients_that_come() -> Result<()> {
+    for isolation in ["Shared", "Principal", "Session"] {
+        let spec = |token: &str| json!({"isolation": isolation, "poolMinSize": 2, "poolMaxSize": 4, "resetToken": token});
+        let stage = Stage::full(&spec("one")).await?;
+        let asked = json!({"sampling": {}});
+        let ann = Session::open_with(stage.proxy.mcp, &[("authorization", "Bearer ann")], &asked).await?;
+        whoami(&ann).await?;
+        ann.end().await?;
+        let before = stage.server.sessions();
+        stage.change(&spec("two")).await?;
+        let open =
+            stage.server_sessions("two others", |open| open.len() == 2 && open.is_disjoint(&before)).await?;
+        stage.when("both", |stats| stats.available_sessions == 2).await?;
+        let bob = Session::open_with(stage.proxy.mcp, &[("authorization", "Bearer bob")], &asked).await?;
+        let used = whoami(&bob).await?;
+        assert!(open.contains(&used), "{isolation}: {used} was opened for the call");
+    }
+    Ok(())
+}

@@ -48,7 +48,7 @@ impl<K: Key, E: Clone> State<K, E> {
 
     /// At check-in: dooms the slot if it is one more than may be, or worn while it holds no client's state.
     pub(super) fn wear(&mut self, id: SlotId, now: Instant) {
-        let over = self.pooled > self.limits.max || self.exceeds_cap(id);
+        let over = self.exceeds_max() || self.exceeds_cap(id);
         let Some(slot) = self.slots.get(&id) else { return };
         let bucket = &self.buckets[slot.bucket];
         if slot.doomed.is_some() {

@@ -45,9 +45,11 @@ pub struct Endpoint<E> {
     /// Failures in a row.
     pub failures: u32,
     strikes: u32,
+    /// Calls have failed: that sessions can be opened does not show that it is well.
+    struck: bool,
     /// Not used until then.
     away: Option<Away>,
-    /// When it came back after failures.
+    /// When it came back after failures, or is going to.
     recovered: Option<Instant>,
     error: Option<E>,
     credit: f64,
@@ -70,6 +72,7 @@ impl<E> Endpoint<E> {
             latency: PeakEwma::default(),
             failures: 0,
             strikes: 0,
+            struck: false,
             away: None,
             recovered: None,
             error: None,
@@ -291,9 +294,8 @@ impl<E: Clone> Endpoints<E> {
     pub fn opened(&mut self, id: EndpointId, now: Instant) {
         let Some(endpoint) = self.get_mut(id) else { return };
         endpoint.error = None;
-        endpoint.away = None;
-        endpoint.strikes = 0;
-        if endpoint.failures > 0 {
+        if endpoint.failures > 0 && !endpoint.struck {
+            endpoint.away = None;
             endpoint.failures = 0;
             endpoint.recovered = Some(now);
         }
@@ -306,11 +308,15 @@ impl<E: Clone> Endpoints<E> {
             endpoint.strikes += 1;
             if endpoint.strikes >= STRIKES {
                 endpoint.strikes = 0;
+                endpoint.struck = true;
                 self.leave_alone(id, 0.0, now);
             }
         } else if let Some(took) = took {
             endpoint.latency.observe(took, now);
             endpoint.strikes = 0;
+            if endpoint.struck && endpoint.weight(now) >= f64::from(endpoint.spec.weight) {
+                (endpoint.struck, endpoint.failures) = (false, 0);
+            }
         }
     }
 
@@ -330,6 +336,7 @@ impl<E: Clone> Endpoints<E> {
         let time = if ejected { backoff::ejection(failures) } else { backoff::pause(failures, jitter) };
         let until = now + time;
         endpoint.away = Some(Away { until, ejected });
+        endpoint.recovered = Some(until);
     }
 
     /// Of those at work, the one with too many sessions for its weight and the one with at least one too few, when `max`

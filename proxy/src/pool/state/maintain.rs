@@ -48,9 +48,7 @@ impl<K: Key, E: Clone> State<K, E> {
 
     /// Closes idle slots above the maximum, then those above the minimum that were idle for too long.
     fn close_surplus(&mut self, now: Instant, actions: &mut Actions<K, E>) {
-        let going =
-            self.slots.values().filter(|slot| slot.doomed.is_some() && !self.buckets[slot.bucket].direct);
-        let mut kept = self.pooled - going.count();
+        let mut kept = self.kept();
         let idle =
             self.slots.iter().filter(|(_, slot)| slot.is_idle_usable() && !self.buckets[slot.bucket].direct);
         // Clients' own slots last: with them goes what a client keeps in its session.
@@ -73,6 +71,18 @@ impl<K: Key, E: Clone> State<K, E> {
                 kept -= 1;
             }
         }
+    }
+
+    /// Slots of the pool without those that are going.
+    fn kept(&self) -> usize {
+        let going =
+            self.slots.values().filter(|slot| slot.doomed.is_some() && !self.buckets[slot.bucket].direct);
+        self.pooled - going.count()
+    }
+
+    /// Whether the pool has more slots than it may, without those that are going.
+    pub(super) fn exceeds_max(&self) -> bool {
+        self.pooled > self.limits.max && self.kept() > self.limits.max
     }
 
     /// Whether the slot's principal has more slots than it may, without those that are going.
@@ -127,10 +137,14 @@ impl<K: Key, E: Clone> State<K, E> {
         }
     }
 
-    /// The key to open a session for without a client: the configured one, else the one used last.
+    /// The key to open a session for without a client: where one is configured, that or the like for what clients asked for
+    /// last; else the key used last.
     fn warmable(&mut self, now: Instant) -> Option<BucketId> {
         let at = match self.warm.clone() {
-            Some(warm) => self.buckets.find_or_make(&warm, self.limits.strategy, now),
+            Some(warm) => {
+                let key = self.missed.clone().unwrap_or(warm);
+                self.buckets.find_or_make(&key, self.limits.strategy, now)
+            }
             None => {
                 let keys = self.buckets.iter().filter(|(_, bucket)| {
                     let capped = bucket.principal.is_some_and(|principal| self.is_capped(principal));
@@ -147,7 +161,9 @@ impl<K: Key, E: Clone> State<K, E> {
         let strategy = limits.strategy;
         let changed = strategy != self.limits.strategy;
         self.limits = limits;
-        self.warm = warm;
+        if self.warm != warm {
+            (self.warm, self.missed) = (warm, None);
+        }
         if self.limits.max == 0 {
             let pooled = self.buckets.iter().filter(|(_, bucket)| !bucket.direct).map(|(at, _)| at);
             for at in pooled.collect::<Vec<_>>() {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Action, Actions, Failure, Refusal, State,
-    bucket::BucketId,
+    bucket::{BucketId, Waiter},
     endpoints::EndpointId,
     slot::{CloseReason, Phase, Slot, SlotId},
 };
@@ -14,6 +14,9 @@ use crate::pool::key::{Key, Principal};
 
 /// A waiter that has waited this long has a claim to the next slot that comes back, whatever its key.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// A session that takes longer to open is not waited for where another endpoint may be quicker.
+const SLOW_OPENING: Duration = Duration::from_secs(1);
 
 impl<K: Key, E: Clone> State<K, E> {
     /// Opens slots for the key's waiters as far as there is room, and makes room if there is none.
@@ -23,13 +26,19 @@ impl<K: Key, E: Clone> State<K, E> {
             // Who waits for a slot of its own is not helped by another one.
             let own = |affinity| bucket.bindings.slot(affinity).is_some();
             let waiters = bucket.waiters.iter().filter(|waiter| !waiter.affinity.is_some_and(own)).count();
-            let coming = bucket.slots.iter().filter(|id| self.is_opening(**id)).count();
+            let opening = bucket.slots.iter().filter(|id| self.is_coming(**id));
+            let slow = opening.clone().filter(|id| self.slots[id].age(now) >= SLOW_OPENING).count();
+            let coming = opening.count();
             let wanted = match (bucket.bound, waiters) {
                 (_, 0) => 0,
                 (true, _) => usize::from(bucket.slots.is_empty()),
                 (false, _) => waiters.div_ceil(self.limits.concurrency as usize),
             };
-            if coming >= wanted || self.drain.is_some() || bucket.backing_off(now).is_some() {
+            if coming - slow >= wanted || self.drain.is_some() || bucket.backing_off(now).is_some() {
+                return;
+            }
+            let elsewhere = coming >= wanted;
+            if elsewhere && !self.endpoints.are_several() {
                 return;
             }
             if bucket.direct {
@@ -37,14 +46,19 @@ impl<K: Key, E: Clone> State<K, E> {
                     self.fail_waiters(at, &Failure::Refused(Refusal::DirectFull), actions);
                     return;
                 }
-            } else if let Some(principal) = bucket.principal.filter(|principal| self.is_capped(*principal)) {
-                self.evict(at, Some(principal), now, actions);
-                return;
-            } else if self.pooled >= self.limits.max {
-                self.evict(at, None, now, actions);
-                return;
+            } else {
+                let capped = bucket.principal.filter(|principal| self.is_capped(*principal));
+                if capped.is_some() || self.pooled >= self.limits.max {
+                    if !elsewhere {
+                        self.evict(at, capped, now, actions);
+                    }
+                    return;
+                }
             }
             let Some(endpoint) = self.endpoints.for_opening(self.limits.strategy, true, now) else { return };
+            if elsewhere && self.endpoints.get(endpoint).is_none_or(|endpoint| endpoint.opening > 0) {
+                return;
+            }
             self.open(at, endpoint, now, actions);
         }
     }
@@ -58,7 +72,7 @@ impl<K: Key, E: Clone> State<K, E> {
         actions: &mut Actions<K, E>,
     ) {
         let bucket = &self.buckets[at];
-        let coming = bucket.slots.iter().any(|id| self.is_opening(*id));
+        let coming = bucket.slots.iter().any(|id| self.is_coming(*id));
         let capped = bucket.principal.is_some_and(|principal| self.is_capped(principal));
         let room = self.pooled < self.limits.max && !capped && self.drain.is_none();
         if !coming && room && bucket.backing_off(now).is_none() && self.endpoints.can_open(endpoint, now) {
@@ -138,25 +152,42 @@ impl<K: Key, E: Clone> State<K, E> {
         bucket.bound || bucket.direct || bucket.bindings.alive(id, self.limits.binding_idle(), now) > 0
     }
 
-    /// Whether the idle slot that has just come back to this key is due to a waiter of another key that waits longer, has
-    /// lost patience, and has fewer slots.
+    /// Whether the slot that has just lost a lease is due to a waiter of another key that waits longer, has lost patience, and
+    /// has fewer slots.
     pub(super) fn owes_room(&self, id: SlotId, now: Instant) -> bool {
         let Some(slot) = self.slots.get(&id) else { return false };
         let at = slot.bucket;
-        if self.drain.is_some() || self.pooled < self.limits.max || !self.is_movable(id, slot, now) {
+        if self.drain.is_some() || self.pooled < self.limits.max || self.holds_state(id, now) {
             return false;
         }
-        let queues = self.buckets.iter().filter(|(_, other)| !other.direct);
-        let oldest = queues.filter_map(|(other, bucket)| Some((bucket.waiters.front()?, other)));
-        let Some((waiter, other)) = oldest.min_by_key(|(waiter, _)| waiter.id) else { return false };
-        let owing = other != at && now.saturating_duration_since(waiter.since) >= PATIENCE;
-        if !owing || self.buckets[other].principal.is_some_and(|principal| self.is_capped(principal)) {
+        let claims = self.buckets.iter().filter_map(|(other, _)| Some((self.claim(other, at)?, other)));
+        let Some((waiter, other)) = claims.min_by_key(|(waiter, _)| waiter.id) else { return false };
+        if other == at || now.saturating_duration_since(waiter.since) < PATIENCE {
             return false;
         }
         let held = |at: BucketId| self.buckets[at].slots.len();
         let fewer = held(other) < held(at) || held(other) == 0;
-        let closing = self.slots.values().filter(|slot| slot.phase == Phase::Closing).count();
-        fewer && closing < self.waiting
+        // One that still carries requests is given up only where none is on its way: nobody knows how long they take.
+        let busy = slot.leases > 0;
+        let going = self
+            .slots
+            .values()
+            .filter(|slot| slot.phase == Phase::Closing || (busy && slot.doomed == Some(CloseReason::Room)));
+        fewer && going.count() < self.waiting
+    }
+
+    /// The key's first waiter whom the room of one of `from`'s slots would help.
+    fn claim(&self, at: BucketId, from: BucketId) -> Option<Waiter> {
+        let bucket = &self.buckets[at];
+        if bucket.direct || (at != from && bucket.bound && !bucket.slots.is_empty()) {
+            return None;
+        }
+        let capped = bucket.principal.filter(|principal| self.is_capped(*principal));
+        if at != from && capped.is_some() && capped != self.buckets[from].principal {
+            return None;
+        }
+        let own = |waiter: &Waiter| waiter.affinity.is_some_and(|key| bucket.bindings.slot(key).is_some());
+        bucket.waiters.iter().find(|waiter| !own(waiter)).copied()
     }
 
     /// After a check-in: lets keys that wait without a slot have the room of what is idle.

@@ -1,3 +1,5 @@
+mod sharing;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -386,4 +388,78 @@ fn shutting_down_closes_everything_and_takes_nothing() {
     bench.release(b);
     assert_eq!(bench.closed, [a, b]);
     assert_eq!(bench.acquire(&Shared(1)), Err(Failure::Refused(Refusal::Closed)));
+}
+
+#[test]
+fn busy_slots_that_come_back_together_close_only_down_to_a_lower_maximum() {
+    let mut bench = Bench::new(Limits { max: 4, ..limits() });
+    let slots: Vec<_> = (0..4).map(|_| bench.lease(&Shared(1))).collect();
+    let mut actions = vec![];
+    bench.state.set_limits(Limits { max: 3, ..limits() }, None, bench.now, &mut actions);
+    bench.run(actions);
+    // The server takes its time to close one.
+    bench.hold = true;
+    for slot in &slots {
+        bench.release(*slot);
+    }
+    assert_eq!(bench.closed, [slots[0]]);
+}
+
+#[test]
+fn a_check_that_was_given_up_is_made_up_for() {
+    let mut bench = Bench::new(limits());
+    let slot = bench.lease(&Shared(1));
+    bench.release(slot);
+    bench.now += Duration::from_secs(5);
+    let mut actions = vec![];
+    // Twice the one who asks goes away before the answer.
+    for (expected, unchecked) in [(true, true), (true, true), (true, false), (false, false)] {
+        let Ok(Acquired::Slot(grant)) = bench.acquire(&Shared(1)) else { panic!("it waits") };
+        assert_eq!(grant.check, expected);
+        if !unchecked {
+            bench.state.checked(slot, bench.now);
+        }
+        bench.state.release(slot, Ending { unchecked, ..Ending::default() }, bench.now, &mut actions);
+    }
+}
+
+#[test]
+fn a_reset_does_not_make_waiters_wait_for_a_handshake_that_is_void() {
+    let mut bench = Bench::new(limits());
+    bench.hold = true;
+    bench.wait(&Shared(1));
+    let mut actions = vec![];
+    bench.state.reset(bench.now, &mut actions);
+    bench.run(actions);
+    assert_eq!(bench.opened.len(), 2, "another one is opened for it");
+}
+
+#[test]
+fn the_minimum_is_kept_for_what_clients_last_waited_for() {
+    let mut bench = Bench::new(Limits { min: 2, ..limits() });
+    bench.state.warm = Some(Warm);
+    bench.maintain();
+    let of = |bench: &Bench| {
+        let slots = bench.state.slots(bench.now);
+        slots.into_iter().map(|slot| slot.key).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&bench), [Warm, Warm]);
+    let slot = bench.lease(&Shared(1));
+    bench.release(slot);
+    assert_eq!(of(&bench), [Warm, Shared(1)], "there was room for one only");
+    let mut actions = vec![];
+    bench.state.reset(bench.now, &mut actions);
+    bench.run(actions);
+    bench.maintain();
+    assert_eq!(of(&bench), [Shared(1), Shared(1)]);
+    for warm in [None, Some(Warm)] {
+        let mut actions = vec![];
+        bench.state.set_limits(bench.state.limits.clone(), warm, bench.now, &mut actions);
+        bench.run(actions);
+    }
+    let mut actions = vec![];
+    bench.state.reset(bench.now, &mut actions);
+    bench.run(actions);
+    bench.maintain();
+    assert_eq!(of(&bench), [Warm, Warm], "with other sessions to open ahead it starts afresh");
 }

@@ -125,3 +125,26 @@ fn who_waits_does_not_try_what_failed_last() {
     }
     assert_eq!(endpoints.for_opening(StrategyKind::RoundRobin, false, back), Some(0));
 }
+
+/// Sessions can be opened, calls fail: that the next session opens does not make it well.
+#[test]
+fn failing_calls_eject_for_growing_times_though_sessions_open() {
+    let (mut endpoints, mut now) = (endpoints(&[1, 1]), Instant::now());
+    for seconds in [1_u64, 2, 4, 8] {
+        for _ in 0..STRIKES {
+            assert_eq!(ejected(&endpoints, now), [] as [u32; 0], "{seconds}");
+            endpoints.called(0, None, true, now);
+            endpoints.opened(0, now);
+        }
+        let back = now + Duration::from_secs(seconds);
+        assert!(!endpoints.is_available(0, back - Duration::from_millis(1)), "{seconds}");
+        assert!(endpoints.is_available(0, back), "{seconds}");
+        now = back;
+    }
+    let turns = (0..220).filter_map(|_| endpoints.preferred(StrategyKind::RoundRobin, None, now));
+    assert_eq!(turns.filter(|id| *id == 0).count(), 20, "it starts slowly");
+    endpoints.called(0, Some(PAUSE), false, now);
+    assert_eq!(endpoints.get(0).unwrap().failures, 4, "one call proves little");
+    endpoints.called(0, Some(PAUSE), false, now + SLOW_START);
+    assert_eq!(endpoints.get(0).unwrap().failures, 0);
+}

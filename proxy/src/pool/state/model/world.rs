@@ -264,6 +264,8 @@ impl World {
         let sticky = self.limits.strategy == StrategyKind::Sticky && !key.is_bound();
         let affinity = affinity.filter(|_| sticky);
         let lost = affinity.is_some_and(|affinity| self.bound.get(&(key.clone(), affinity)) == Some(&None));
+        // Who is refused in a drain is told afterwards.
+        let lost = lost && !self.draining;
         let ask = Ask { existing: existing && key.is_bound(), affinity };
         let answer = self.state.acquire(key, ask, self.now, actions);
         if lost {

@@ -28,7 +28,7 @@ try: ## the proxy alone, without a cluster
 	@tests/demo/try.sh
 
 ##@ Build
-.PHONY: build build-proxy images plugin crds chart
+.PHONY: build build-proxy images plugin crds chart docs
 # `=`: rustc is asked only when something is built.
 host = $(shell rustc -vV | sed -n 's/^host: //p')
 static = RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target $(host)
@@ -52,6 +52,11 @@ plugin: ## the kubectl plugin: archives and krew manifest in target/plugin (PLUG
 	done
 	operator/plugin/krew/package.sh target/plugin $(foreach target,$(PLUGIN_TARGETS),$(target)=$(or $(CARGO_TARGET_DIR),target)/$(target)/release/kubectl-sessionpool$(if $(findstring windows,$(target)),.exe))
 
+docs: ## writes the reference in docs/reference from the code
+	$(cluster)/needs.sh control-plane >/dev/null
+	cargo build --workspace --bins
+	$(or $(CARGO_TARGET_DIR),target)/debug/docs
+
 crds: ## writes crds/sessionpool.yaml from the Rust types, and the chart's copies of it, of the roles and of the policies
 	cargo run --quiet -p crds --bin crdgen > target/sessionpool.yaml
 	mv target/sessionpool.yaml crds/sessionpool.yaml
@@ -74,9 +79,9 @@ cluster-shell: ## a shell, or CMD='...', in the cluster's network with KUBECONFI
 	@$(cluster)/shell.sh $(CLUSTER) $(if $(value CMD),bash -c '$(subst ','\'',$(value CMD))')
 
 ##@ Check
-.PHONY: test test-unit test-crd test-proxy test-chart test-operator test-cluster contract lint fmt deny bench bench-pool bench-operator
+.PHONY: test test-unit test-crd test-proxy test-chart test-operator test-docs test-cluster contract lint fmt deny bench bench-pool bench-operator
 test: ## everything below, in order, with a summary
-	@tests/run.sh lint unit crd chart proxy operator cluster
+	@tests/run.sh lint unit crd chart proxy operator docs cluster
 
 test-unit: ## unit tests of every crate
 	@tests/run.sh unit
@@ -92,6 +97,9 @@ test-proxy: ## the proxy against real MCP servers
 
 test-operator: ## the operator on a real control plane
 	@tests/run.sh operator
+
+test-docs: ## links, manifests, commands and the reference in the documentation
+	@tests/run.sh docs
 
 test-cluster: ## all of it on a real node; needs root
 	@tests/run.sh cluster

@@ -1,5 +1,6 @@
 #!/bin/bash
 # level.sh lint|unit|crd|chart|proxy|operator|cluster: installs and builds what one level of tests needs, and runs it.
+# level.sh lint|unit|crd|proxy|operator|docs|cluster: installs and builds what one level of tests needs, and runs it.
 # The suites of a level are tests/tests/LEVEL*.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -66,6 +67,14 @@ case $1 in
     programs
     suites operator
     ;;
+  docs)
+    tests/cluster/needs.sh control-plane >/dev/null
+    tests/cluster/tools.sh promtool helm >/dev/null
+    tests/cluster/packages.sh curl openssl
+    tests/upstreams/npm/install.sh >/dev/null
+    programs
+    suites docs
+    ;;
   cluster)
     tests/cluster/needs.sh node >/dev/null
     tests/cluster/tools.sh helm >/dev/null
@@ -77,6 +86,7 @@ case $1 in
     ;;
   *)
     echo "there is no level '$1': lint, unit, crd, chart, proxy, operator, cluster" >&2
+    echo "there is no level '$1': lint, unit, crd, proxy, operator, docs, cluster" >&2
     exit 2
     ;;
 esac

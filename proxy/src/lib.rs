@@ -8,6 +8,7 @@
 //! - [`upstream`]: sessions with the MCP server;
 //! - [`peers`]: the other proxies of the pool, where client sessions may live;
 //! - [`mcp`]: the wire format on both sides;
+//! - [`trace`]: spans of all that, where they are wanted;
 //! - [`config`], [`admin`], [`metrics`], [`readiness`], [`server`], [`signals`]: running the process.
 
 pub mod admin;
@@ -29,4 +30,5 @@ pub mod server;
 pub mod signals;
 pub mod strategy;
 pub mod telemetry;
+pub mod trace;
 pub mod upstream;

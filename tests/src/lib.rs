@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod binary;
 pub mod cluster;
+pub mod collector;
 pub mod control_plane;
 pub mod eventually;
 pub mod kubernetes;

@@ -31,6 +31,7 @@ use crate::{
         rewrite::{Edit, rewrite},
     },
     pool::{Ask, CheckoutError, CloseReason, Key, PinReason, Refusal},
+    trace::RequestSpan,
     upstream::{
         SessionKey,
         answer::{self, AnswerError},
@@ -90,6 +91,7 @@ impl Gateway {
         id: &str,
         method: &str,
         params: Option<&RawValue>,
+        span: Option<&RequestSpan>,
     ) -> Response<Reply> {
         loop {
             let config = self.config.load_full();
@@ -109,7 +111,7 @@ impl Gateway {
                 client,
                 ask: Ask { existing: client.bound().is_some(), affinity },
                 key,
-                call: Call { message: body, id, token },
+                call: Call { message: body, id, token, span, resends: 0 },
                 pin,
                 extra: PER_REQUEST
                     .iter()
@@ -165,6 +167,7 @@ impl Gateway {
     ) -> Option<Response<Reply>> {
         let (client, id) = (errand.client, errand.call.id);
         for round in 0..2 {
+            errand.call.resends = round;
             match self.attempt(&mut errand).await {
                 Attempt::Done(response) => return Some(response),
                 Attempt::Outdated => return None,
@@ -211,7 +214,7 @@ impl Gateway {
     async fn attempt(self: &Arc<Self>, errand: &mut Errand<'_>) -> Attempt {
         let Errand { config, client, call, .. } = *errand;
         let deadline = Instant::now() + config.settings.timeout;
-        let lease = match self.pool.checkout(&errand.key, errand.ask, deadline).await {
+        let lease = match self.checkout(call.span, &errand.key, errand.ask, deadline).await {
             Ok(lease) => lease,
             Err(CheckoutError::Refused(Refusal::Lost)) => return Attempt::StateGone,
             Err(CheckoutError::Refused(Refusal::Outdated)) => return Attempt::Outdated,
@@ -269,6 +272,8 @@ impl Gateway {
                     ask: errand.ask,
                     message: call.message.clone(),
                     extra: std::mem::take(&mut errand.extra),
+                    span: call.span.cloned(),
+                    resends: call.resends + 1,
                 });
                 Attempt::Done(reply::events(Reply::Events(Box::new(exchange))))
             }

@@ -24,6 +24,7 @@ use crate::{
     },
     peers::Peers,
     pool::{Ask, CheckoutError, Key, Refusal},
+    trace::RequestSpan,
 };
 
 #[derive(Deserialize)]
@@ -41,6 +42,7 @@ impl Gateway {
         config: &Config,
         headers: &HeaderMap,
         message: &Message<'_>,
+        span: Option<&RequestSpan>,
     ) -> Response<Reply> {
         let Message::Request { id, params, .. } = message else {
             let message = "initialize is a request: give it an id";
@@ -76,6 +78,9 @@ impl Gateway {
             // Too many to be remembered by the token: the client is asked nothing then.
             capabilities: if Sealer::fits(&capabilities) { capabilities.into() } else { "{}".into() },
         };
+        if let Some(span) = span {
+            span.of_session(&claims);
+        }
         let asked = Capabilities::of(&claims.capabilities);
         let (key, session) = loop {
             let config = self.config.load_full();
@@ -84,7 +89,7 @@ impl Gateway {
                 break (key, session);
             }
             let deadline = Instant::now() + config.settings.timeout;
-            match self.pool.checkout(&key, Ask::default(), deadline).await {
+            match self.checkout(span, &key, Ask::default(), deadline).await {
                 Ok(lease) => {
                     let session = Arc::clone(lease.session());
                     lease.unused();
@@ -103,7 +108,8 @@ impl Gateway {
             client.bind(Some(key));
             result(id, session.initialize_result())
         } else {
-            result(id, &carried(session.initialize_result(), config.is_many))
+            let many = config.is_many;
+            result(id, session.retold(many, |result| carried(result, many)))
         };
         let mut response = reply::json(StatusCode::OK, body);
         if let Ok(token) = HeaderValue::from_str(&token) {

@@ -84,7 +84,12 @@ async fn run(args: Args, pool: PoolDefaults, log: LogFilter) -> Result<()> {
         recorder: Recorder::new(client.clone(), Reporter::from("sessionpool-operator")),
         client,
         stats: StatsClient::new(),
-        defaults: Defaults { pool, proxy_image: args.proxy_image, operator_namespace: args.namespace },
+        defaults: Defaults {
+            pool,
+            tracing: args.tracing(),
+            proxy_image: args.proxy_image,
+            operator_namespace: args.namespace,
+        },
         watched: Watched::default(),
         memory: Arc::new(Memory::default()),
         metrics,

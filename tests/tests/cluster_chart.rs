@@ -271,12 +271,32 @@ async fn pods_get_proxies_where_the_cluster_can_give_them() -> Result<()> {
     let policies = of_kind(&manifests, policy)?;
     ensure!(policies.len() == 1, "{policies:#?}");
     let text = policies[0].to_string();
-    ensure!(text.contains("'registry/proxy:v9'") && !text.contains("image-of-the-chart"), "{text}");
+    ensure!(text.contains("'registry/proxy:v9'") && !text.contains("-of-the-chart"), "{text}");
     let bindings = of_kind(&manifests, "MutatingAdmissionPolicyBinding")?;
     let spec = &bindings.first().context("no binding")?["spec"];
     ensure!(spec["policyName"] == policies[0]["metadata"]["name"], "{spec:#}");
     let only = &spec["matchResources"]["namespaceSelector"]["matchExpressions"][0];
     ensure!(only["values"] == serde_json::json!(["a"]), "{spec:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_proxy_is_told_where_traces_go() -> Result<()> {
+    let able = ["--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"];
+    let silent = rendered(&able).await?;
+    ensure!(!silent.contains("--tracing-endpoint") && !silent.contains("-of-the-chart"));
+    let values = "tracing.endpoint=https://collector:4318,tracing.samplingRatio=0.25";
+    let manifests = rendered(&[&able[..], &["--set", values]].concat()).await?;
+    let deployments = of_kind(&manifests, "Deployment")?;
+    let operator = deployments.first().context("no operator")?.to_string();
+    for argument in ["--tracing-endpoint=https://collector:4318", "--tracing-sampling-ratio=0.25"] {
+        ensure!(operator.contains(argument), "{operator}");
+    }
+    let policy = of_kind(&manifests, "MutatingAdmissionPolicy")?.first().context("no policy")?.to_string();
+    ensure!(policy.contains("'https://collector:4318'") && policy.contains("'0.25'"), "{policy}");
+    for wrong in ["tracing.endpoint=collector:4317", "tracing.samplingRatio=2"] {
+        ensure!(rendered(&["--set", wrong]).await.is_err(), "{wrong} was taken");
+    }
     Ok(())
 }
 

@@ -118,9 +118,11 @@ fmt: ## formats the Rust code
 deny: ## licences, bans, sources and advisories of the dependencies
 	@tests/deny.sh
 
-bench: build-proxy ## throughput and latency: direct, nginx, this proxy (ARGS=--quick for a short run)
-	$(cluster)/packages.sh nginx-light
-	SESSIONPOOL_BIN_DIR=$(or $(CARGO_TARGET_DIR),target)/$(host)/release RUSTFLAGS='-C target-feature=+crt-static' cargo run --release --locked --target $(host) -p tests --bin bench -- $(ARGS)
+bench: build-proxy ## what pooling gains and costs: direct, pooled, nginx (4 min; ARGS=--quick: 1 min); also target/bench.json
+	$(cluster)/packages.sh nginx-light python3-venv
+	tests/upstreams/npm/install.sh >/dev/null
+	tests/upstreams/pypi/install.sh >/dev/null
+	SESSIONPOOL_BIN_DIR=$(or $(CARGO_TARGET_DIR),target)/$(host)/release RUSTFLAGS='-C target-feature=+crt-static' cargo run --release --locked --target $(host) -p tests --bin bench -- --json $(or $(CARGO_TARGET_DIR),target)/bench.json $(ARGS)
 
 bench-pool: ## checkout and check-in of an idle slot, beside a semaphore
 	cargo bench --locked -p sessionpool-proxy --bench checkout

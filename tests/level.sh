@@ -1,6 +1,5 @@
 #!/bin/bash
-# level.sh lint|unit|crd|chart|proxy|operator|cluster: installs and builds what one level of tests needs, and runs it.
-# level.sh lint|unit|crd|proxy|operator|docs|cluster: installs and builds what one level of tests needs, and runs it.
+# level.sh lint|unit|crd|chart|proxy|operator|docs|cluster: installs and builds what one level of tests needs, and runs it.
 # The suites of a level are tests/tests/LEVEL*.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -85,8 +84,7 @@ case $1 in
     suites cluster
     ;;
   *)
-    echo "there is no level '$1': lint, unit, crd, chart, proxy, operator, cluster" >&2
-    echo "there is no level '$1': lint, unit, crd, proxy, operator, docs, cluster" >&2
+    echo "there is no level '$1': lint, unit, crd, chart, proxy, operator, docs, cluster" >&2
     exit 2
     ;;
 esac

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 
-use crate::lease::Claim;
+use crate::{lease::Claim, reconcile::resolve::Tracing};
 
 /// Turns `SessionPool` objects into proxies and reports their state.
 ///
@@ -24,6 +24,15 @@ pub struct Args {
     /// can be listed. Repeat it for several addresses.
     #[arg(long, value_name = "URL")]
     pub check: Vec<hyper::Uri>,
+
+    /// Where proxies send their traces: an OTLP endpoint that takes them by HTTP. Without it they send none, unless
+    /// `spec.proxy.podTemplate` of a pool sets OTEL_EXPORTER_OTLP_ENDPOINT.
+    #[arg(long, env = "TRACING_ENDPOINT", value_name = "URL", value_parser = endpoint)]
+    pub tracing_endpoint: Option<String>,
+
+    /// The share of traces that proxies begin and send, 0 to 1. Who calls them decides about the traces that it began.
+    #[arg(long, env = "TRACING_SAMPLING_RATIO", value_name = "RATIO", default_value_t = 1.0, value_parser = ratio)]
+    pub tracing_sampling_ratio: f64,
 
     /// Namespace to watch; repeat it for several. Without it every namespace is watched.
     #[arg(
@@ -86,7 +95,26 @@ pub enum LogFormat {
     Json,
 }
 
+fn endpoint(text: &str) -> Result<String, String> {
+    let is_http =
+        ["http://", "https://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    is_http
+        .then(|| text.to_owned())
+        .ok_or_else(|| "give an http or https URL, as http://collector:4318".to_owned())
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| "give a number from 0 to 1".to_owned())
+}
+
 impl Args {
+    /// Where proxies send their traces, if they do.
+    pub fn tracing(&self) -> Option<Tracing> {
+        let endpoint = self.tracing_endpoint.clone()?;
+        Some(Tracing { endpoint, sampling_ratio: self.tracing_sampling_ratio })
+    }
+
     /// What this process has to hold before it acts; nothing if it is alone.
     pub fn claim(&self) -> Option<Claim> {
         let random = || format!("operator-{:016x}", fastrand::u64(..));
@@ -139,6 +167,21 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(args.scopes(), [Some("a".to_owned()), Some("b".to_owned())]);
+    }
+
+    #[test]
+    fn traces_go_where_they_can() {
+        let tracing = |more: &[&str]| {
+            let all = ["sessionpool-operator", "--proxy-image=proxy:1"].iter().chain(more);
+            Args::try_parse_from(all).map(|args| args.tracing())
+        };
+        let to = |sampling_ratio| Tracing { endpoint: "http://collector:4318".to_owned(), sampling_ratio };
+        let endpoint = "--tracing-endpoint=http://collector:4318";
+        assert_eq!(tracing(&[]).unwrap(), None);
+        assert_eq!(tracing(&[endpoint]).unwrap(), Some(to(1.0)));
+        assert_eq!(tracing(&[endpoint, "--tracing-sampling-ratio=0.05"]).unwrap(), Some(to(0.05)));
+        assert!(tracing(&[endpoint, "--tracing-sampling-ratio=2"]).is_err());
+        assert!(tracing(&["--tracing-endpoint=collector:4317"]).is_err());
     }
 
     #[test]

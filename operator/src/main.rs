@@ -150,7 +150,7 @@ async fn act(
         recorder: Recorder::new(client.clone(), Reporter::from("sessionpool-operator")),
         client,
         stats: StatsClient::new(),
-        defaults: Defaults { pool, proxy_image, operator_namespace: args.namespace },
+        defaults: Defaults { pool, tracing: args.tracing(), proxy_image, operator_namespace: args.namespace },
         watched: Watched::default(),
         memory: Arc::new(Memory::default()),
         metrics,

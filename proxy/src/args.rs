@@ -49,6 +49,11 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
+    /// Export a trace of each request to this OTLP endpoint, by HTTP. Headers, sampling, resource and batches are set by the
+    /// usual OTEL_ variables, and so can be the endpoint. [default: no traces]
+    #[arg(long, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
     /// The largest request body that is taken.
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
     pub max_body_bytes: usize,

@@ -13,6 +13,7 @@ pub mod listen;
 mod messages;
 mod repeat;
 mod shared;
+mod traced;
 mod transitions;
 pub(crate) mod trouble;
 
@@ -49,6 +50,7 @@ use crate::{
     metrics::Requests,
     peers::Peers,
     pool::{Ask, Key, Lease, Pool},
+    trace::{RequestSpan, Tracer},
     upstream::{HttpConnector, Scope, SessionKey, key::ForwardedHeaders},
 };
 
@@ -78,6 +80,8 @@ pub struct Gateway {
     pub peers: Option<Peers>,
     /// Counts requests.
     pub requests: Requests,
+    /// Tells of requests where that is wanted.
+    pub tracer: Option<Tracer>,
     /// When the drain that is in force ends what still runs.
     pub drain: Mutex<Option<Instant>>,
     /// Whether the listener is on loopback.
@@ -155,21 +159,42 @@ impl Gateway {
             };
             Box::new(reply::failure(StatusCode::BAD_REQUEST, None, code, &error.to_string()))
         })?;
+        let span =
+            self.tracer.as_ref().and_then(|tracer| tracer.request(&message, &head.headers, head.version));
+        let mut answer = self.answer(&head.headers, &body, &message, span.as_ref()).await;
+        if let Some(span) = span {
+            span.respond(match &mut answer {
+                Ok(response) => response,
+                Err(refusal) => refusal,
+            });
+        }
+        answer
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        body: &Bytes,
+        message: &Message<'_>,
+        span: Option<&RequestSpan>,
+    ) -> Result<Response<Reply>, Box<Response<Reply>>> {
         let config = self.config.load_full();
-        let headers = &head.headers;
         if message.method() == Some("initialize") {
-            return Ok(self.initialize(&config, headers, &message).await);
+            return Ok(self.initialize(&config, headers, message, span).await);
         }
         let client = self.client(&config, headers, message.id())?;
+        if let Some(span) = span {
+            span.of_session(&client.claims);
+        }
         let Era::Session = Era::of(headers).map_err(refuse)?;
         Ok(match message {
             Message::Request { id, method, params } => {
-                self.request(&client, headers, &body, id, &method, params).await
+                self.request(&client, headers, body, id, method, *params, span).await
             }
             Message::Notification { method, params } => {
-                self.notification(&client, &body, &method, params).await
+                self.notification(&client, body, method, *params).await
             }
-            Message::Response { id, .. } => self.response(&client, id, &body).await,
+            Message::Response { id, .. } => self.response(&client, id, body).await,
         })
     }
 

@@ -9,6 +9,7 @@
 //! - [`peers`]: the other proxies of the pool, where client sessions may live;
 //! - [`mcp`]: the wire format on both sides;
 //! - [`api`]: REST of a proxy without Kubernetes;
+//! - [`trace`]: spans of all that, where they are wanted;
 //! - [`config`], [`admin`], [`metrics`], [`readiness`], [`server`], [`signals`]: running the process.
 
 pub mod admin;
@@ -31,4 +32,5 @@ pub mod server;
 pub mod signals;
 pub mod strategy;
 pub mod telemetry;
+pub mod trace;
 pub mod upstream;

@@ -28,6 +28,7 @@ use crate::{
     reload::Reload,
     server::{self, Ending},
     signals::{Asked, Signals},
+    trace::{self, Exporter},
     upstream::HttpConnector,
 };
 
@@ -59,9 +60,15 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
         None => (None, None),
     };
     config.is_many &= peers.is_none();
+    let exporter = trace::start(args.otlp_endpoint.as_deref(), &config.server_id)?;
+    let tracer = exporter.as_ref().map(Exporter::tracer);
     let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
 
-    let pool = Pool::new(HttpConnector::new(config.destination()), config.limits(), config.warm_key());
+    let pool = Pool::new(
+        HttpConnector::new(config.destination(), tracer.clone()),
+        config.limits(),
+        config.warm_key(),
+    );
     let shutdown = CancellationToken::new();
     let gateway = Arc::new(Gateway {
         config: ArcSwap::from_pointee(config),
@@ -71,6 +78,7 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
         keyring,
         peers,
         requests: Requests::default(),
+        tracer,
         drain: Mutex::default(),
         local: address.ip().is_loopback(),
         max_body: args.max_body_bytes,
@@ -147,6 +155,9 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
     gateway.pool.close(deadline.max(Instant::now() + CLOSE_GRACE)).await;
     admin_stop.cancel();
     let _ = admin_server.await;
+    if let Some(exporter) = exporter {
+        exporter.close().await;
+    }
     tracing::info!("ended");
     Ok(())
 }

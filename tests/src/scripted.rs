@@ -82,6 +82,8 @@ pub struct Seen {
     pub headers: HeaderMap,
     /// The message.
     pub message: Value,
+    /// The message as it came.
+    pub text: String,
     /// When it came.
     pub at: Instant,
 }
@@ -236,7 +238,8 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>> {
     let (head, body) = request.into_parts();
-    let message = serde_json::from_slice(&body.collect().await?.to_bytes()).unwrap_or(Value::Null);
+    let body = body.collect().await?.to_bytes();
+    let message = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let session = head
         .headers
         .get("mcp-session-id")
@@ -249,6 +252,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
         session: session.clone(),
         headers: head.headers,
         message: message.clone(),
+        text: String::from_utf8_lossy(&body).into_owned(),
         at: Instant::now(),
     };
     state.seen().push(seen);

@@ -1,7 +1,7 @@
 //! Real MCP servers as processes of a test's own.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -39,6 +39,13 @@ impl Upstream {
         Self::start(vec![python().await?, script.to_string_lossy().into_owned()]).await
     }
 
+    /// `tests/upstreams/python/traced_server.py`, which writes its spans to a file.
+    pub async fn traced(spans: &Path) -> Result<Self> {
+        let script = repository().join("tests/upstreams/python/traced_server.py");
+        let texts = [&script, spans].map(|path| path.to_string_lossy().into_owned());
+        Self::start([python().await?].into_iter().chain(texts).collect()).await
+    }
+
     /// `tests/upstreams/python/fastmcp_server.py`, on the Python package `fastmcp`.
     pub async fn fastmcp() -> Result<Self> {
         let script = repository().join("tests/upstreams/python/fastmcp_server.py");
@@ -61,6 +68,11 @@ impl Upstream {
     /// The URL that a pool names.
     pub fn url(&self) -> String {
         format!("http://{}/mcp", self.address)
+    }
+
+    /// Its process, unless it has ended.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Ends it at once and starts it again at the same address.

@@ -123,7 +123,7 @@ fn proxy_container(pool: &ResolvedPool) -> Container {
             format!("--peer-listen=0.0.0.0:{}", names::PEER_PORT),
             "--log-format=json".to_owned(),
         ]),
-        env: Some(environment(pool.fleet.log_filter.as_deref())),
+        env: Some(environment(pool)),
         ports: Some(vec![
             port(names::MCP_PORT_NAME, i32::from(names::MCP_PORT)),
             port(names::ADMIN_PORT_NAME, i32::from(names::ADMIN_PORT)),
@@ -146,18 +146,32 @@ fn proxy_container(pool: &ResolvedPool) -> Container {
     }
 }
 
-/// Where the other proxies reach this one, and what is logged.
-fn environment(log_filter: Option<&str>) -> Vec<EnvVar> {
-    let field = ObjectFieldSelector { field_path: "status.podIP".to_owned(), api_version: None };
-    let address = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
-    let mut variables =
-        vec![EnvVar { name: "SESSIONPOOL_PEER_ADDRESS".to_owned(), value: None, value_from: Some(address) }];
-    variables.extend(log_filter.map(|filter| EnvVar {
-        name: "RUST_LOG".to_owned(),
-        value: Some(filter.to_owned()),
-        value_from: None,
-    }));
+/// Where the other proxies reach this one, what is logged, and where traces go.
+fn environment(pool: &ResolvedPool) -> Vec<EnvVar> {
+    let mut variables = vec![field("SESSIONPOOL_PEER_ADDRESS", "status.podIP")];
+    variables.extend(pool.fleet.log_filter.as_deref().map(|filter| variable("RUST_LOG", filter)));
+    if let Some(tracing) = &pool.fleet.tracing {
+        let place = format!("k8s.namespace.name={},k8s.pod.name=$(POD_NAME)", pool.owner.namespace);
+        variables.extend([
+            field("POD_NAME", "metadata.name"),
+            variable("OTEL_EXPORTER_OTLP_ENDPOINT", &tracing.endpoint),
+            variable("OTEL_RESOURCE_ATTRIBUTES", &place),
+            variable("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+            variable("OTEL_TRACES_SAMPLER_ARG", &tracing.sampling_ratio.to_string()),
+        ]);
+    }
     variables
+}
+
+fn variable(name: &str, value: &str) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None }
+}
+
+/// What Kubernetes knows about the pod.
+fn field(name: &str, path: &str) -> EnvVar {
+    let field = ObjectFieldSelector { field_path: path.to_owned(), api_version: None };
+    let source = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
+    EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
 }
 
 fn server_container(server: &UpstreamTemplate) -> Container {

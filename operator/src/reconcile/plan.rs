@@ -35,7 +35,7 @@ mod tests {
     use crate::reconcile::{
         lifecycle::Lifecycle,
         references::References,
-        resolve::{Defaults, resolve},
+        resolve::{Defaults, Tracing, resolve},
     };
 
     fn read(name: &str) -> String {
@@ -64,9 +64,14 @@ mod tests {
     }
 
     fn planned(pool: &SessionPool) -> Children<Planned> {
+        planned_with(pool, None)
+    }
+
+    fn planned_with(pool: &SessionPool, tracing: Option<Tracing>) -> Children<Planned> {
         let defaults = Defaults {
             pool: PoolDefaults::built_in(),
             proxy_image: "sessionpool-proxy:test".to_owned(),
+            tracing,
             operator_namespace: Some("sessionpool".to_owned()),
         };
         plan(&resolve(pool, &defaults, &references(), &Lifecycle::default()).unwrap()).unwrap()
@@ -90,7 +95,11 @@ mod tests {
     }
 
     fn check(name: &str) {
-        let children = documents(&planned(&pool(name)));
+        check_children(name, &planned(&pool(name)));
+    }
+
+    fn check_children(name: &str, children: &Children<Planned>) {
+        let children = documents(children);
         let file = format!("{name}.children.yaml");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             fs::write(path(&file), &children).unwrap();
@@ -120,6 +129,13 @@ mod tests {
     #[test]
     fn sidecar() {
         check("sidecar");
+    }
+
+    #[test]
+    fn traced() {
+        let endpoint = "http://collector.observability:4318".to_owned();
+        let tracing = Tracing { endpoint, sampling_ratio: 0.1 };
+        check_children("traced", &planned_with(&pool("url"), Some(tracing)));
     }
 
     #[test]

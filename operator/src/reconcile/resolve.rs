@@ -68,6 +68,8 @@ pub struct FleetSpec {
     pub resources: Option<ResourceRequirements>,
     /// The proxy's `RUST_LOG`.
     pub log_filter: Option<String>,
+    /// Where the proxy sends its traces, if it does.
+    pub tracing: Option<Tracing>,
     /// A person's changes to the pod.
     pub pod_template: Option<Value>,
     /// Seconds between SIGTERM and SIGKILL.
@@ -97,8 +99,19 @@ pub struct Defaults {
     pub pool: PoolDefaults,
     /// The image of proxies that name none.
     pub proxy_image: String,
+    /// Where proxies send their traces, if they do.
+    pub tracing: Option<Tracing>,
     /// Where the operator runs; nothing outside of a cluster.
     pub operator_namespace: Option<String>,
+}
+
+/// Where proxies send their traces.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tracing {
+    /// URL of an OTLP endpoint.
+    pub endpoint: String,
+    /// The share of the traces that they begin, 0 to 1.
+    pub sampling_ratio: f64,
 }
 
 /// Understands a pool, or says why it can't be followed.
@@ -137,6 +150,7 @@ pub fn resolve(
             image_pull_secrets: spec.proxy.image_pull_secrets.clone(),
             resources: spec.proxy.resources.clone(),
             log_filter: spec.proxy.log_filter.clone(),
+            tracing: defaults.tracing.clone(),
             pod_template: spec.proxy.pod_template.clone(),
             grace_seconds: spec.termination_grace_period_seconds,
         },
@@ -281,6 +295,7 @@ pub(crate) mod tests {
         let defaults = Defaults {
             pool: PoolDefaults::built_in(),
             proxy_image: "proxy:1".to_owned(),
+            tracing: None,
             operator_namespace: None,
         };
         resolve(&pool(spec), &defaults, &References::default(), &Lifecycle::default())

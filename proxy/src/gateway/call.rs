@@ -32,6 +32,7 @@ use crate::{
         rewrite::{Edit, rewrite},
     },
     pool::{Ask, CheckoutError, CloseReason, Key, PinReason, Refusal},
+    trace::RequestSpan,
     upstream::{
         SessionKey,
         answer::{self, AnswerError},
@@ -91,6 +92,7 @@ impl Gateway {
         id: &str,
         method: &str,
         params: Option<&RawValue>,
+        span: Option<&RequestSpan>,
     ) -> Response<Reply> {
         loop {
             let config = self.config.load_full();
@@ -110,7 +112,7 @@ impl Gateway {
                 client,
                 ask: Ask { existing: client.bound().is_some(), affinity },
                 key,
-                call: Call { message: body, id, token },
+                call: Call { message: body, id, token, span, resends: 0 },
                 pin,
                 extra: PER_REQUEST
                     .iter()
@@ -169,6 +171,7 @@ impl Gateway {
     ) -> Option<Response<Reply>> {
         let (client, id) = (errand.client, errand.call.id);
         for round in 0..2 {
+            errand.call.resends = round;
             match self.attempt(&mut errand).await {
                 Attempt::Done(response) => return Some(response),
                 Attempt::Outdated => return None,
@@ -218,7 +221,7 @@ impl Gateway {
         let claim = Claim::on(&self.pool, &errand.key, Some(client));
         let queueing = client.queue(call.id);
         let checkout = tokio::select! {
-            checkout = self.pool.checkout(&errand.key, errand.ask, deadline) => checkout,
+            checkout = self.checkout(call.span, &errand.key, errand.ask, deadline) => checkout,
             () = queueing.cancelled() => return Attempt::Done(halted(call.id, Halt::Cancelled)),
         };
         let mut lease = match checkout {
@@ -289,6 +292,8 @@ impl Gateway {
                     ask: errand.ask,
                     message: call.message.clone(),
                     extra: std::mem::take(&mut errand.extra),
+                    span: call.span.cloned(),
+                    resends: call.resends + 1,
                 });
                 Attempt::Done(reply::events(Reply::Events(Box::new(exchange))))
             }

@@ -3,6 +3,9 @@
 //! The exchange holds the lease. When the client goes away first, it lives on in a task of its own: a disconnect is not
 //! a cancel, and a slot that still works on a request is not free.
 
+mod events;
+mod spans;
+
 use std::{
     pin::Pin,
     sync::Arc,
@@ -18,21 +21,20 @@ use hyper::{
     header::HeaderValue,
 };
 use hyper_util::client::legacy::{Error as ClientError, ResponseFuture};
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::{claim, control, linger, repeat::Repeat, trouble};
+use self::spans::Spans;
+use super::{linger, repeat::Repeat, trouble};
 use crate::{
     downstream::client::{ClientSession, Halt, InFlight},
     mcp::{
         Message,
-        envelope::Params,
         error::{code, error},
-        logging,
         rewrite::{Edit, rewrite},
-        sse::{self, Decoder, Event},
+        sse::{self, Decoder},
     },
-    pool::{CloseReason, Lease, PinReason},
+    pool::{CloseReason, Lease},
+    trace::RequestSpan,
     upstream::{
         HttpConnector, SessionKey,
         answer::{self, AnswerError, Framing},
@@ -48,6 +50,10 @@ pub struct Call<'a> {
     pub id: &'a str,
     /// Its progress token, a slice of the message.
     pub token: Option<&'a str>,
+    /// Its span, if it is traced.
+    pub span: Option<&'a RequestSpan>,
+    /// How often it was sent before.
+    pub resends: u32,
 }
 
 /// What a request's slot is to its client.
@@ -85,6 +91,7 @@ pub(super) struct Inner {
     ties: Ties,
     /// The key of a slot of the client's own, should this one become that.
     own_key: Option<SessionKey>,
+    spans: Spans,
     stream: Stream,
     decoder: Decoder,
     last_event: Option<HeaderValue>,
@@ -149,7 +156,20 @@ impl Exchange {
         if let Some(token) = call.token {
             edits.push(Edit { old: token, new: &upstream_id });
         }
-        let sending = session.post(rewrite(call.message, &mut edits), headers);
+        let span = call
+            .span
+            .map(|span| span.call(session.uri(), session.version(), number, lease.slot(), call.resends));
+        let traced = span.as_ref().map(|span| span.edits(call.message)).unwrap_or_default();
+        edits.extend(traced.iter().map(|(old, new)| Edit { old, new }));
+        let message = rewrite(call.message, &mut edits);
+        let sending = match &span {
+            None => session.post(message, headers),
+            Some(span) => {
+                let mut headers = headers.clone();
+                span.write_headers(&mut headers);
+                session.post(message, &headers)
+            }
+        };
         let request = Arc::new(InFlight::new(call.id, number, Arc::clone(session)));
         client.add(Arc::clone(&request));
         let inner = Inner {
@@ -160,6 +180,7 @@ impl Exchange {
             token: call.token.map(Into::into),
             ties,
             own_key: (!ties.own).then(|| key.owned_by(client.claims.id)),
+            spans: Spans { call: span, request: None },
             stream: Stream::Head(sending),
             decoder: Decoder::new(answer::ANSWER_LIMIT),
             last_event: None,
@@ -174,6 +195,13 @@ impl Exchange {
     /// Has the request sent again should its stream end without an answer.
     pub(super) fn repeat_with(&mut self, repeat: Repeat) {
         self.repeat = Some(Box::new(repeat));
+    }
+
+    /// Has the client's span end when the answer leaves.
+    pub fn carry(&mut self, span: RequestSpan) {
+        if let Some(inner) = &mut self.inner {
+            inner.spans.request = Some(span);
+        }
     }
 
     /// Waits for the response's head.
@@ -212,6 +240,7 @@ impl Exchange {
             (Ok(_), _) | (_, None) => {}
         }
         let body = body?;
+        inner.spans.answered(&body);
         Ok(match Message::parse(&body) {
             Ok(Message::Response { id, .. }) if id == inner.upstream_id => {
                 rewrite(&body, &mut [Edit { old: id, new: &inner.request.id }])
@@ -241,18 +270,28 @@ impl Exchange {
             let Some(mut inner) = self.inner.take() else { return Poll::Ready(None) };
             inner.forget();
             match next {
-                Next::Frame(_) | Next::End | Next::Halted(Halt::Cancelled) => return Poll::Ready(None),
+                Next::Frame(_) | Next::End => return Poll::Ready(None),
+                Next::Halted(Halt::Cancelled) => {
+                    inner.spans.leave("cancelled");
+                    return Poll::Ready(None);
+                }
                 Next::Halted(Halt::Drained) => {
-                    return Poll::Ready(Some(sse::encode(&trouble::drained(&inner.request.id))));
+                    let drained = trouble::drained(&inner.request.id);
+                    inner.spans.answered(&drained);
+                    return Poll::Ready(Some(sse::encode(&drained)));
                 }
                 Next::Lost(reason) => {
                     let lost = trouble::answer_lost(&inner.request.id, &reason);
+                    inner.spans.failed("answer_lost");
                     if let Some(lease) = inner.lease.take() {
                         trouble::broken(lease, inner.ties.state);
                     }
                     match self.repeat.take() {
                         Some(repeat) => self.again = Some(Box::pin(repeat.run(lost))),
-                        None => return Poll::Ready(Some(sse::encode(&lost))),
+                        None => {
+                            inner.spans.answered(&lost);
+                            return Poll::Ready(Some(sse::encode(&lost)));
+                        }
                     }
                 }
             }
@@ -263,6 +302,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let Some(inner) = self.inner.take() else { return };
+        inner.spans.leave("disconnected");
         tokio::spawn(linger::run(inner, self.grace));
     }
 }
@@ -291,6 +331,7 @@ impl Inner {
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Head> {
         if let Some(halt) = self.request.poll_halted(cx) {
             self.condemn();
+            self.spans.halted(halt);
             return Poll::Ready(Head::Halted(halt));
         }
         let Stream::Head(sending) = &mut self.stream else {
@@ -298,7 +339,10 @@ impl Inner {
         };
         let response = match ready!(sending.poll_unpin(cx)) {
             Ok(response) => response,
-            Err(error) => return Poll::Ready(Head::Failed(error)),
+            Err(error) => {
+                self.spans.failed(if error.is_connect() { "unreachable" } else { "answer_lost" });
+                return Poll::Ready(Head::Failed(error));
+            }
         };
         self.request.session.touch();
         let framing =
@@ -309,6 +353,9 @@ impl Inner {
             Some(Framing::Events) => Stream::Events(body),
             None => Stream::Other(body),
         };
+        if framing.is_none() {
+            self.spans.refused(head.status);
+        }
         Poll::Ready(Head::Response(Response::from_parts(head, ())))
     }
 
@@ -325,6 +372,7 @@ impl Inner {
             }
             if let Some(halt) = self.request.poll_halted(cx).filter(|_| !self.answered) {
                 self.condemn();
+                self.spans.halted(halt);
                 return Poll::Ready(Next::Halted(halt));
             }
             match self.poll_stream(cx) {
@@ -376,13 +424,17 @@ impl Inner {
     /// The whole of a JSON answer.
     fn poll_json(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, AnswerError>> {
         if let Some(halt) = self.request.poll_halted(cx) {
+            self.spans.halted(halt);
             return Poll::Ready(Err(AnswerError::Halted(halt)));
         }
         let Stream::Json(body, buffer) = &mut self.stream else {
             return Poll::Ready(Err(AnswerError::Ended));
         };
         while let Some(frame) = ready!(Pin::new(&mut *body).poll_frame(cx)) {
-            let frame = frame.map_err(|error| AnswerError::Broken(error.to_string()))?;
+            let frame = frame.map_err(|error| {
+                self.spans.failed("answer_lost");
+                AnswerError::Broken(error.to_string())
+            })?;
             buffer.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
             if buffer.len() > answer::ANSWER_LIMIT {
                 return Poll::Ready(Err(AnswerError::Broken("it is too large".into())));
@@ -421,79 +473,5 @@ impl Inner {
         }
         self.stream = Stream::Resume(self.request.session.resume(last_event));
         true
-    }
-
-    /// What the client gets of an event.
-    fn on_event(&mut self, event: Event) -> Option<Bytes> {
-        if let Some(id) = event.id {
-            self.last_event = HeaderValue::from_maybe_shared(id).ok();
-            self.resumes = 0;
-        }
-        let data = event.data.filter(|data| !data.is_empty())?;
-        match Message::parse(&data) {
-            Ok(Message::Response { id, .. }) if id == self.upstream_id && !self.answered => {
-                self.answer();
-                Some(sse::encode(&rewrite(&data, &mut [Edit { old: id, new: &self.request.id }])))
-            }
-            Ok(Message::Notification { method, params }) if method == "notifications/progress" => {
-                let token = Params::parse(params).progress_token?.get();
-                let ours = self.token.as_deref().filter(|_| token == self.upstream_id)?;
-                Some(sse::encode(&rewrite(&data, &mut [Edit { old: token, new: ours }])))
-            }
-            Ok(Message::Notification { method, params }) if method == "notifications/message" => {
-                let severity = Params::parse(params).level.and_then(|level| logging::severity(&level));
-                severity.is_none_or(|severity| self.client.wants(severity)).then(|| sse::encode(&data))
-            }
-            Ok(Message::Notification { method, params }) => self.pass_on(&data, &method, params),
-            Ok(Message::Request { .. }) if self.ties.own => Some(sse::encode(&data)),
-            Ok(Message::Request { id, method, params }) => self.ask(&data, id, &method, params),
-            Ok(Message::Response { .. }) | Err(_) => {
-                tracing::debug!("an event on a request's stream that is not its own");
-                None
-            }
-        }
-    }
-
-    /// Passes on a notification that came with the call.
-    fn pass_on(&mut self, data: &[u8], method: &str, params: Option<&RawValue>) -> Option<Bytes> {
-        if self.ties.own {
-            return Some(sse::encode(data));
-        }
-        match method {
-            "notifications/cancelled" => {
-                let theirs = Params::parse(params).request_id?.get();
-                let question = self.client.questions.lock().withdraw(&self.request.session, theirs)?;
-                Some(sse::encode(&rewrite(data, &mut [Edit { old: theirs, new: &question.id }])))
-            }
-            "notifications/tools/list_changed"
-            | "notifications/prompts/list_changed"
-            | "notifications/resources/list_changed" => {
-                self.pin();
-                Some(sse::encode(data))
-            }
-            _ => Some(sse::encode(data)),
-        }
-    }
-
-    /// The call has changed what its session offers: the client stays there, and nobody else comes.
-    fn pin(&mut self) {
-        let (Some(lease), Some(key)) = (&mut self.lease, self.own_key.take()) else { return };
-        if lease.pin(&key, PinReason::ListChanged) {
-            claim::take(lease, &self.client, key);
-        }
-    }
-
-    /// Asks the client what the server asks during its call, under an id of our own.
-    fn ask(&self, data: &[u8], id: &str, method: &str, params: Option<&RawValue>) -> Option<Bytes> {
-        if matches!(method, "ping" | "roots/list") {
-            control::refuse(&self.request.session, id, method);
-            return None;
-        }
-        let token = Params::parse(params).meta.and_then(|meta| meta.progress_token).map(RawValue::get);
-        let ours =
-            self.client.questions.lock().ask(&self.request.session, self.request.upstream_id, id, token);
-        let mut edits = vec![Edit { old: id, new: &ours }];
-        edits.extend(token.map(|token| Edit { old: token, new: &ours }));
-        Some(sse::encode(&rewrite(data, &mut edits)))
     }
 }

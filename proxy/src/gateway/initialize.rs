@@ -26,6 +26,7 @@ use crate::{
     },
     peers::Peers,
     pool::{Ask, CheckoutError, Key, Refusal},
+    trace::RequestSpan,
 };
 
 #[derive(Deserialize)]
@@ -43,6 +44,7 @@ impl Gateway {
         config: &Config,
         headers: &HeaderMap,
         message: &Message<'_>,
+        span: Option<&RequestSpan>,
     ) -> Response<Reply> {
         let Message::Request { id, params, .. } = message else {
             let message = "initialize is a request: give it an id";
@@ -78,6 +80,9 @@ impl Gateway {
             // Too many to be remembered by the token: the client is asked nothing then.
             capabilities: if Sealer::fits(&capabilities) { capabilities.into() } else { "{}".into() },
         };
+        if let Some(span) = span {
+            span.of_session(&claims);
+        }
         let asked = Capabilities::of(&claims.capabilities);
         let (key, session) = loop {
             let config = self.config.load_full();
@@ -87,7 +92,7 @@ impl Gateway {
             }
             let deadline = Instant::now() + config.settings.timeout;
             let claim = Claim::on(&self.pool, &key, None);
-            match self.pool.checkout(&key, Ask::default(), deadline).await {
+            match self.checkout(span, &key, Ask::default(), deadline).await {
                 Ok(lease) => {
                     let session = Arc::clone(lease.session());
                     lease.unused();
@@ -107,7 +112,8 @@ impl Gateway {
             client.bind(Some(key));
             result(id, session.initialize_result())
         } else {
-            result(id, &carried(session.initialize_result(), config.is_many))
+            let many = config.is_many;
+            result(id, session.retold(many, |result| carried(result, many)))
         };
         let mut response = reply::json(StatusCode::OK, body);
         if let Ok(token) = HeaderValue::from_str(&token) {

@@ -18,6 +18,7 @@ use crate::{
     downstream::client::ClientSession,
     mcp::{Message, envelope::Params},
     pool::{Ask, CheckoutError, Key, Refusal},
+    trace::RequestSpan,
     upstream::{
         SessionKey, UpstreamSession,
         answer::{self, Framing},
@@ -53,11 +54,26 @@ pub(super) struct Repeat {
     pub ask: Ask,
     pub message: Bytes,
     pub extra: HeaderMap,
+    pub span: Option<RequestSpan>,
+    /// How often it was sent before.
+    pub resends: u32,
 }
 
 impl Repeat {
     /// Sends the request on another slot, if that does no harm; else gives `lost`, which says that the answer is gone.
     pub async fn run(self, lost: Bytes) -> Result<Second, Bytes> {
+        let span = self.span.clone();
+        let mut second = self.send(lost).await;
+        if let Some(span) = span {
+            match &mut second {
+                Ok(Second::Stream(exchange)) => exchange.carry(span),
+                Ok(Second::Answer(answer)) | Err(answer) => span.answered(answer),
+            }
+        }
+        second
+    }
+
+    async fn send(self, lost: Bytes) -> Result<Second, Bytes> {
         let Ok(Message::Request { id, method, params }) = Message::parse(&self.message) else {
             return Err(lost);
         };
@@ -66,7 +82,7 @@ impl Repeat {
         }
         self.gateway.requests.count_repeat();
         let deadline = Instant::now() + self.config.settings.timeout;
-        let lease = match self.gateway.pool.checkout(&self.key, self.ask, deadline).await {
+        let lease = match self.gateway.checkout(self.span.as_ref(), &self.key, self.ask, deadline).await {
             Ok(lease) => lease,
             Err(CheckoutError::Refused(Refusal::Lost)) => {
                 self.client.bind(None);
@@ -76,7 +92,8 @@ impl Repeat {
             Err(_) => return Err(lost),
         };
         let token = Params::parse(params).meta.and_then(|meta| meta.progress_token).map(RawValue::get);
-        let call = Call { message: &self.message, id, token };
+        let call =
+            Call { message: &self.message, id, token, span: self.span.as_ref(), resends: self.resends };
         let grace = self.config.settings.disconnect_grace;
         let ties = super::ties(&self.key, self.ask, &lease);
         let mut exchange = Exchange::start(lease, &self.key, &self.client, call, &self.extra, ties, grace);

@@ -54,7 +54,10 @@ struct Envelope<'a> {
     error: Option<&'a RawValue>,
 }
 
-fn raw<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+/// For an optional raw value: tells null from what is missing.
+pub(crate) fn raw<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 

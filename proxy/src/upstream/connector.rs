@@ -18,7 +18,10 @@ use super::{
     endpoints::{Endpoint, Endpoints, Numbers},
     handshake,
 };
-use crate::pool::{Connector, EndpointId, EndpointSpec};
+use crate::{
+    pool::{Connector, EndpointId, EndpointSpec},
+    trace::Tracer,
+};
 
 /// How long a TCP connection may take.
 const TCP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,11 +74,12 @@ pub struct HttpConnector {
     target: Arc<ArcSwap<Target>>,
     numbers: Mutex<Numbers>,
     tls: HttpsConnector<connect::HttpConnector>,
+    tracer: Option<Tracer>,
 }
 
 impl HttpConnector {
-    /// A connector to `destination`.
-    pub fn new(destination: Destination) -> Self {
+    /// A connector to `destination`. `tracer` tells of its handshakes.
+    pub fn new(destination: Destination, tracer: Option<Tracer>) -> Self {
         let mut tcp = connect::HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -87,7 +91,7 @@ impl HttpConnector {
             .wrap_connector(tcp);
         let mut numbers = Numbers::default();
         let target = Arc::new(ArcSwap::from_pointee(Target::new(destination, &mut numbers)));
-        Self { target, numbers: Mutex::new(numbers), tls }
+        Self { target, numbers: Mutex::new(numbers), tls, tracer }
     }
 
     /// Has sessions opened to another destination from now on.
@@ -117,9 +121,14 @@ impl Connector for HttpConnector {
     async fn connect(&self, key: &SessionKey, endpoint: EndpointId) -> Result<UpstreamSession, ConnectError> {
         let target = self.target.load_full();
         let Some(endpoint) = target.endpoints.get(endpoint) else { return Err(ConnectError::NoEndpoint) };
-        let handshake = handshake::open(self.client(), endpoint, &target, Arc::clone(&self.target), key);
+        let span = self.tracer.as_ref().map(|tracer| tracer.handshake(endpoint));
+        let handshake =
+            handshake::open(self.client(), endpoint, &target, Arc::clone(&self.target), key, span.as_ref());
         let error = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
             Ok(Ok(session)) => {
+                if let Some(span) = span {
+                    span.done();
+                }
                 tracing::debug!(endpoint = %endpoint.label, scope = ?key.scope, "session opened");
                 return Ok(session);
             }
@@ -129,6 +138,9 @@ impl Connector for HttpConnector {
                 seconds: HANDSHAKE_TIMEOUT.as_secs(),
             },
         };
+        if let Some(span) = span {
+            span.failed(error.kind());
+        }
         tracing::warn!(%error, "session not opened");
         Err(error)
     }

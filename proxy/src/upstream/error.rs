@@ -58,6 +58,20 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// It in one word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoEndpoint => "no_endpoint",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Timeout { .. } => "timeout",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::NotMcp { .. } => "not_mcp",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
 impl pool::ConnectFailure for ConnectError {
     fn is_of_endpoint(&self) -> bool {
         !matches!(self, Self::Unauthorized { .. } | Self::NoEndpoint)

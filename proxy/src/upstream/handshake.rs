@@ -19,6 +19,7 @@ use super::{
 use crate::{
     mcp::{self, ProtocolVersion},
     pool::Session,
+    trace::CallSpan,
 };
 
 /// Bytes of a refusal's body that are looked at.
@@ -51,6 +52,7 @@ pub(super) async fn open(
     target: &Arc<Target>,
     current: Arc<ArcSwap<Target>>,
     key: &SessionKey,
+    span: Option<&CallSpan>,
 ) -> Result<UpstreamSession, ConnectError> {
     let mut headers = target.headers.clone();
     headers.extend(key.headers.iter().cloned());
@@ -60,13 +62,17 @@ pub(super) async fn open(
         headers,
         opened_for: Arc::clone(target),
         current,
+        handshake: span.map(CallSpan::context),
     });
     let failed = Failed { endpoint };
 
     let id = session.next_id();
-    let request = initialize(id, key, target);
-    let response =
-        session.post(request, &HeaderMap::new()).await.map_err(|error| failed.unreachable(&error))?;
+    let request = initialize(id, key, target, span);
+    let mut extra = HeaderMap::new();
+    if let Some(span) = span {
+        span.write_headers(&mut extra);
+    }
+    let response = session.post(request, &extra).await.map_err(|error| failed.unreachable(&error))?;
     let status = response.status();
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         let challenge = response.headers().get(header::WWW_AUTHENTICATE).cloned();
@@ -96,12 +102,13 @@ pub(super) async fn open(
     Ok(session)
 }
 
-fn initialize(id: u64, key: &SessionKey, target: &Target) -> Bytes {
+fn initialize(id: u64, key: &SessionKey, target: &Target, span: Option<&CallSpan>) -> Bytes {
     let version = target.version.unwrap_or(key.version).as_str();
     let client = json!({ "name": "sessionpool-proxy", "version": env!("CARGO_PKG_VERSION") });
     let capabilities = &key.capabilities;
+    let meta = span.map(|span| format!(r#","_meta":{}"#, span.fresh_meta())).unwrap_or_default();
     Bytes::from(format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{{"protocolVersion":"{version}","capabilities":{capabilities},"clientInfo":{client}}}}}"#
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{{"protocolVersion":"{version}","capabilities":{capabilities},"clientInfo":{client}{meta}}}}}"#
     ))
 }
 

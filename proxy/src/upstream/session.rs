@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,11 +12,12 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode, Uri,
     body::Incoming,
     header::{self, HeaderValue},
 };
 use hyper_util::client::legacy::{Error as ClientError, ResponseFuture};
+use opentelemetry::trace::SpanContext;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,8 @@ pub(super) struct Parts {
     pub headers: HeaderMap,
     pub opened_for: Arc<Target>,
     pub current: Arc<ArcSwap<Target>>,
+    /// The span of the handshake, if it is traced.
+    pub handshake: Option<SpanContext>,
 }
 
 /// Sends messages on one session. Shared by the leases on its slot; it is closed by the slot's task.
@@ -44,8 +47,12 @@ pub struct UpstreamSession {
     session_id: Option<HeaderValue>,
     version: ProtocolVersion,
     initialize_result: Box<str>,
+    /// What is told of it to clients that share it, made when it is first asked for.
+    retold: [OnceLock<Box<str>>; 2],
     next_id: AtomicU64,
     born: Instant,
+    /// When the handshake was over.
+    opened: Instant,
     /// Milliseconds from `born` to the last message.
     traffic: AtomicU64,
     lost: AtomicBool,
@@ -70,13 +77,16 @@ impl UpstreamSession {
         let headers = &mut parts.headers;
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        let born = Instant::now();
         Self {
             parts,
             session_id: None,
             version: ProtocolVersion::LATEST,
             initialize_result: "{}".into(),
+            retold: Default::default(),
             next_id: AtomicU64::new(1),
-            born: Instant::now(),
+            born,
+            opened: born,
             traffic: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             level: AtomicU8::new(u8::MAX),
@@ -97,6 +107,7 @@ impl UpstreamSession {
         if let Some(id) = &session_id {
             headers.insert(mcp::SESSION_ID, id.clone());
         }
+        self.opened = Instant::now();
         (self.session_id, self.version, self.initialize_result) = (session_id, version, result);
     }
 
@@ -113,6 +124,11 @@ impl UpstreamSession {
     /// The server's `InitializeResult`, as it wrote it.
     pub fn initialize_result(&self) -> &str {
         &self.initialize_result
+    }
+
+    /// The same as `retell` has it, which is asked once for each of two forms.
+    pub fn retold(&self, form: bool, retell: impl FnOnce(&str) -> String) -> &str {
+        self.retold[usize::from(form)].get_or_init(|| retell(&self.initialize_result).into())
     }
 
     /// Starts to send a message. The future resolves when the response's head is there.
@@ -170,6 +186,16 @@ impl UpstreamSession {
     /// Resolves when it serves one client only.
     pub async fn is_own(&self) {
         self.own.cancelled().await;
+    }
+
+    /// The span of its handshake, if that is traced and was over within the `last` time.
+    pub fn handshake_within(&self, last: Duration) -> Option<&SpanContext> {
+        self.parts.handshake.as_ref().filter(|_| self.opened.elapsed() <= last)
+    }
+
+    /// The address that it leads to.
+    pub fn uri(&self) -> &Uri {
+        &self.parts.endpoint.uri
     }
 
     /// Time since the handshake began.

@@ -27,11 +27,32 @@ pub enum Mode {
     PerCall,
 }
 
+impl Mode {
+    /// How tables name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::PerCall => "one per call",
+        }
+    }
+}
+
+/// Where the load goes, and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// What serves `/mcp`.
+    pub address: SocketAddr,
+    /// As how many users the workers come, each with a credential; 0: without one.
+    pub users: usize,
+}
+
 /// What a run came to.
 #[derive(Debug, Clone, Default)]
 pub struct Sample {
     /// Calls in a second.
     pub throughput: f64,
+    /// All calls, those of the warm-up too.
+    pub calls: usize,
     /// Times of single calls, ascending.
     pub latencies: Vec<Duration>,
 }
@@ -48,32 +69,37 @@ impl Sample {
 ///
 /// # Errors
 /// If any call fails or gets another's answer.
-pub async fn run(target: SocketAddr, mode: Mode, workers: usize, time: Duration) -> Result<Sample> {
+pub async fn run(target: Target, mode: Mode, workers: usize, time: Duration) -> Result<Sample> {
     let warm = Instant::now() + time / 5;
     let end = warm + time;
     let tasks: Vec<_> =
         (0..workers).map(|number| tokio::spawn(worker(target, mode, number, warm, end))).collect();
-    let mut latencies = Vec::new();
+    let mut sample = Sample::default();
     for task in tasks {
-        latencies.extend(task.await??);
+        let (calls, latencies) = task.await??;
+        sample.calls += calls;
+        sample.latencies.extend(latencies);
     }
-    latencies.sort_unstable();
-    Ok(Sample { throughput: latencies.len() as f64 / time.as_secs_f64(), latencies })
+    sample.latencies.sort_unstable();
+    sample.throughput = sample.latencies.len() as f64 / time.as_secs_f64();
+    Ok(sample)
 }
 
 async fn worker(
-    target: SocketAddr,
+    target: Target,
     mode: Mode,
     number: usize,
     warm: Instant,
     end: Instant,
-) -> Result<Vec<Duration>> {
+) -> Result<(usize, Vec<Duration>)> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let client = McpClient {
         http: Client::builder(TokioExecutor::new()).build(connector),
-        url: format!("http://{target}/mcp"),
+        url: format!("http://{}/mcp", target.address),
+        credential: (target.users > 0).then(|| format!("Bearer user-{}", number % target.users)),
     };
+    let mut calls = 0;
     let mut latencies = Vec::new();
     let mut kept = None;
     loop {
@@ -91,6 +117,7 @@ async fn worker(
             Mode::Kept => kept = Some(session),
             Mode::PerCall => client.end(&session).await?,
         }
+        calls += 1;
         if start >= warm {
             latencies.push(start.elapsed());
         }
@@ -98,12 +125,13 @@ async fn worker(
     if let Some(session) = kept {
         client.end(&session).await?;
     }
-    Ok(latencies)
+    Ok((calls, latencies))
 }
 
 struct McpClient {
     http: Client<HttpConnector, Full<Bytes>>,
     url: String,
+    credential: Option<String>,
 }
 
 impl McpClient {
@@ -115,6 +143,9 @@ impl McpClient {
             .header("accept", "application/json, text/event-stream");
         if let Some(session) = session {
             request = request.header("mcp-session-id", session).header("mcp-protocol-version", "2025-11-25");
+        }
+        if let Some(credential) = &self.credential {
+            request = request.header("authorization", credential);
         }
         Ok(self.http.request(request.body(Full::from(body))?).await?)
     }
@@ -138,10 +169,12 @@ impl McpClient {
         let response = self.send(Method::POST, Some(session), body).await?;
         let status = response.status();
         let answer = response.into_body().collect().await?.to_bytes();
-        let wanted = format!("\"text\":\"{payload}\"");
-        let found =
-            status == StatusCode::OK && answer.windows(wanted.len()).any(|part| part == wanted.as_bytes());
-        ensure!(found, "asked {payload:?}, got HTTP {status} {}", String::from_utf8_lossy(&answer));
+        let answer = String::from_utf8_lossy(&answer);
+        // Some servers put a word before it.
+        let found = status == StatusCode::OK
+            && answer.contains(&format!("{payload}\""))
+            && !answer.contains("\"isError\":true");
+        ensure!(found, "asked {payload:?}, got HTTP {status} {answer}");
         Ok(())
     }
 

@@ -1,99 +1,78 @@
-//! `make bench`: throughput and latency of a call, direct, through nginx and through the proxy, in one run on loopback.
+//! `make bench`: what the pool gains on real servers with a session for each call, what it costs, and what the proxy costs
+//! beside nginx, in one run on loopback.
 //!
-//! `--quick` shortens the run. Exits with 1 when the proxy has less than half of nginx's throughput on kept sessions with
-//! 32 workers.
+//! `--quick` shortens the run; `--json FILE` also writes the results for programs. Exits with 1 when a documented figure is
+//! not reached.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use tests::{
-    bench::{
-        fast_server,
-        load::{self, Mode},
-        nginx::Nginx,
-        table::{self, Row},
-        usage,
-    },
-    proxy::Proxy,
+use tests::bench::{
+    claims::{self, Plan, Server},
+    overhead,
+    report::{self, Report},
+    resources,
 };
 
-/// The least that the proxy's throughput may be, to nginx's.
-const LEAST: f64 = 0.5;
-
-struct Way {
-    name: &'static str,
-    address: SocketAddr,
-    pid: Option<u32>,
-}
-
 /// The longest that a run may take.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(300);
+
+struct Asked {
+    quick: bool,
+    json: Option<PathBuf>,
+}
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
+    let asked = arguments()?;
     let mut terminate = signal(SignalKind::terminate())?;
     // Whatever ends the run, what it started ends with it.
     tokio::select! {
-        result = run() => result,
+        result = run(&asked) => result,
         () = tokio::time::sleep(LIMIT) => bail!("the run took longer than {} s", LIMIT.as_secs()),
         _ = terminate.recv() => bail!("terminated"),
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     }
 }
 
-async fn run() -> Result<ExitCode> {
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    let (time, rounds) =
-        if quick { (Duration::from_millis(400), 1) } else { (Duration::from_millis(1500), 3) };
-
-    let server = fast_server::start().await?;
-    let nginx = Nginx::start(server).await?;
-    let spec = json!({"poolMinSize": 4, "poolMaxSize": 64, "poolMaxWaiters": 10_000, "poolPrePing": true});
-    let proxy = Proxy::ready(&format!("http://{server}/mcp"), &spec).await?;
-    let ways = [
-        Way { name: "direct", address: server, pid: None },
-        Way { name: "nginx", address: nginx.address, pid: nginx.pid() },
-        Way {
-            name: "sessionpool",
-            address: proxy.mcp,
-            pid: Some(proxy.pid().context("the proxy has ended")?),
-        },
-    ];
-
-    let mut rows = Vec::new();
-    for mode in [Mode::Kept, Mode::PerCall] {
-        for workers in [1, 8, 32, 64] {
-            eprintln!("{mode:?}, {workers} workers");
-            let mut samples = [Vec::new(), Vec::new(), Vec::new()];
-            for _ in 0..rounds {
-                for (way, samples) in ways.iter().zip(&mut samples) {
-                    samples.push(measure(way, mode, workers, time).await?);
-                }
-            }
-            rows.extend(samples.into_iter().filter_map(table::median));
+fn arguments() -> Result<Asked> {
+    let mut asked = Asked { quick: false, json: None };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--quick" => asked.quick = true,
+            "--json" => asked.json = Some(arguments.next().context("--json needs a file")?.into()),
+            other => bail!("unknown argument {other}: there are --quick and --json FILE"),
         }
     }
-    let stats = proxy.stats().await?;
-    let text = table::markdown(&rows);
-    println!("{text}");
-    println!("{} calls were served over {} sessions.", stats.total_acquisitions, stats.total_creates);
-    let ratio = table::ratio(&rows, "sessionpool", "nginx", Mode::Kept, 32).context("no such line")?;
-    let passed = ratio >= LEAST;
-    let verdict = if passed { "PASS" } else { "FAIL" };
-    println!("{verdict}: kept sessions, 32 workers: {ratio:.2} of nginx's throughput (at least {LEAST})");
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(asked)
 }
 
-async fn measure(way: &Way, mode: Mode, workers: usize, time: Duration) -> Result<Row> {
-    let before = way.pid.map(usage::of).transpose()?;
-    let sample =
-        load::run(way.address, mode, workers, time).await.with_context(|| format!("through {}", way.name))?;
-    let after = way.pid.map(usage::of).transpose()?;
-    // The warm-up's calls are not in the sample, but their share is the warm-up's share of the time.
-    let calls = sample.latencies.len() as f64 * 1.2;
-    let cpu = before.zip(after).map(|(before, after)| (after.seconds - before.seconds) * 1e6 / calls);
-    Ok(Row { way: way.name, mode, workers, sample, cpu, memory: after.map(|after| after.memory) })
+async fn run(asked: &Asked) -> Result<ExitCode> {
+    let milliseconds = Duration::from_millis;
+    let plan = if asked.quick {
+        Plan { workers: vec![1, 32], rounds: 3, time: milliseconds(500), warm_up: milliseconds(1000) }
+    } else {
+        Plan { workers: vec![1, 8, 32], rounds: 5, time: milliseconds(800), warm_up: milliseconds(2000) }
+    };
+    let mut lines = Vec::new();
+    for server in [Server::Everything, Server::Python, Server::Fastmcp] {
+        lines.extend(claims::measure(server, &plan).await?);
+    }
+    let resources = resources::measure(Duration::from_secs(if asked.quick { 2 } else { 5 })).await?;
+    let (time, rounds) = if asked.quick { (milliseconds(300), 1) } else { (milliseconds(700), 3) };
+    let overhead = overhead::measure(time, rounds).await?;
+
+    let verdicts = report::verdicts(&lines, &resources, &overhead);
+    let cores = std::thread::available_parallelism()?.get();
+    let report = Report { quick: asked.quick, cores, claims: lines, resources, overhead, verdicts };
+    println!("{}", report::markdown(&report));
+    if let Some(path) = &asked.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
+        println!("The same for programs: {}", path.display());
+    }
+    let passed = report.verdicts.iter().all(|verdict| verdict.passed);
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

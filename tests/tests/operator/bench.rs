@@ -180,6 +180,10 @@ pub async fn install(plane: &ControlPlane) -> Result<()> {
         let path = tests::repository().join(file);
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+        // As the chart does.
+        let text = text
+            .replace("tracing-endpoint-of-the-chart", "http://collector:4318")
+            .replace("tracing-ratio-of-the-chart", "0.5");
         plane.apply_yaml(&text).await?;
     }
     let inject = json!({

@@ -62,6 +62,16 @@ async fn a_pod_that_asks_gets_the_pools_proxy() -> Result<()> {
     ensure!(proxy.resources.as_ref().is_some_and(|resources| resources.limits.is_some()));
     let variables = proxy.env.as_ref().context("no environment")?;
     ensure!(variables.iter().any(|one| one.name == "RUST_LOG" && one.value.as_deref() == Some("debug")));
+    let place = format!("k8s.namespace.name={},k8s.pod.name=$(POD_NAME)", bench.namespace);
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+        ("OTEL_RESOURCE_ATTRIBUTES", &place),
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
+    ] {
+        let found = variables.iter().find(|one| one.name == name).and_then(|one| one.value.as_deref());
+        ensure!(found == Some(value), "{name}: {found:?}");
+    }
     let arguments = proxy.args.as_ref().context("no arguments")?;
     let peers = format!("--peers=web-pool-peers.{}.svc:9091", bench.namespace);
     ensure!(

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, body::Bytes};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioTimer},
 };
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{ResourceExt, runtime::reflector::Store};
@@ -20,6 +20,8 @@ use crate::children::Owner;
 const STATS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest time to connect to a proxy.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a connection is kept for the next question: a thousand that nobody uses take tens of megabytes.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Largest statistics that are read, in bytes.
 const STATS_LIMIT: usize = 256 * 1024;
 /// Proxies of one pool that are asked at once.
@@ -34,7 +36,9 @@ impl StatsClient {
     pub fn new() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        Self(legacy::Client::builder(TokioExecutor::new()).build(connector))
+        let mut client = legacy::Client::builder(TokioExecutor::new());
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT).pool_max_idle_per_host(1);
+        Self(client.build(connector))
     }
 
     async fn get<T: DeserializeOwned>(&self, ip: &str, path: &str, limit: usize) -> Result<T, String> {

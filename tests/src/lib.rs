@@ -2,8 +2,8 @@
 
 pub mod bench;
 pub mod binary;
-pub mod chart_docs;
 pub mod browser;
+pub mod chart_docs;
 pub mod cluster;
 pub mod collector;
 pub mod control_plane;
@@ -12,9 +12,9 @@ pub mod eventually;
 pub mod helm;
 pub mod kubernetes;
 pub mod mcp_client;
-pub mod promtool;
-pub mod plugin;
 pub mod operator;
+pub mod plugin;
+pub mod promtool;
 pub mod proxy;
 pub mod release;
 pub mod rest;

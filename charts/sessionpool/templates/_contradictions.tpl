@@ -1,7 +1,7 @@
 {{/* Values that each are good and together are not: each fails with what to do. */}}
 {{- define "sessionpool.contradictions" -}}
 {{- $v := .Values -}}
-{{- range $name := list "leaderElection" "api" "tests" "dashboard" }}
+{{- range $name := list "leaderElection" "api" "tests" "dashboard" "tracing" }}
 {{- if not (hasKey $v $name) }}
 {{- fail (printf "there is no %s among the values, as if they were those of an older chart: upgrade with --reset-then-reuse-values in place of --reuse-values" $name) }}
 {{- end }}
@@ -51,7 +51,7 @@
 {{- if and (not $v.api.enabled) (ne $v.service.type "ClusterIP") }}
 {{- fail (printf "service.type is %s and api.enabled is false: there is nothing for it to serve; set api.enabled to true or service.type to ClusterIP" $v.service.type) }}
 {{- end }}
-{{- $flags := dict "--proxy-image" "proxyImage" "--lease-name" "leaderElection.leaseName" "--admin-listen" "nothing" "--api-listen" "api.enabled" "--log-format" "logFormat" "--watch-namespace" "watchNamespaces" }}
+{{- $flags := dict "--proxy-image" "proxyImage" "--lease-name" "leaderElection.leaseName" "--admin-listen" "nothing" "--api-listen" "api.enabled" "--log-format" "logFormat" "--watch-namespace" "watchNamespaces" "--tracing-endpoint" "tracing.endpoint" "--tracing-sampling-ratio" "tracing.samplingRatio" }}
 {{- range $v.extraArgs }}
 {{- $flag := (splitList "=" . | first) }}
 {{- if hasKey $flags $flag }}

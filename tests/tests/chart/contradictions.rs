@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use tests::helm::{MONITORING, rendered};
 
 /// Values, and what is said of them.
-const CONTRADICTIONS: [(&str, &str); 18] = [
+const CONTRADICTIONS: [(&str, &str); 19] = [
     ("leaderElection=null,tests=null,dashboard=null", "upgrade with --reset-then-reuse-values"),
     ("replicas=2,leaderElection.enabled=false", "they would all act at once; set replicas to 1"),
     ("podDisruptionBudget.enabled=true", "its node could never be drained; set replicas to 2"),
@@ -35,6 +35,7 @@ const CONTRADICTIONS: [(&str, &str); 18] = [
     ("ingress.enabled=true", "it would answer for every name; say for which"),
     ("service.type=NodePort,api.enabled=false", "set api.enabled to true or service.type to ClusterIP"),
     ("extraArgs={--lease-name=other}", "it follows from leaderElection.leaseName"),
+    ("extraArgs={--tracing-endpoint=http://other}", "it follows from tracing.endpoint"),
     ("extraEnv[0].name=POOL_MAX_SIZE,extraEnv[0].value=few", "it follows from poolDefaults.maxSize"),
     ("commonLabels.app\\.kubernetes\\.io/name=x", "commonLabels holds app.kubernetes.io/name"),
     ("podLabels.app\\.kubernetes\\.io/instance=x", "take another label"),

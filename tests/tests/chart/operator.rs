@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tests::helm::rendered;
+use tests::helm::{MUTATING, rendered};
 
 #[tokio::test]
 async fn images_have_a_tag_or_a_digest() -> Result<()> {
@@ -44,6 +44,21 @@ fn variable(container: &Value, name: &str) -> Value {
     let variables = container["env"].as_array().into_iter().flatten();
     let mut found = variables.filter(|variable| variable["name"] == name);
     found.next().map(|variable| variable["value"].clone()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn proxies_are_told_where_traces_go() -> Result<()> {
+    let usual = rendered(&[]).await?.container()?["args"].to_string();
+    ensure!(!usual.contains("tracing"), "{usual}");
+    let values = "tracing.endpoint=http://collector:4318,tracing.samplingRatio=0.25";
+    let objects = rendered(&[&MUTATING[..], &["--set", values]].concat()).await?;
+    let told = objects.container()?["args"].to_string();
+    ensure!(told.contains("--tracing-endpoint=http://collector:4318\""), "{told}");
+    ensure!(told.contains("--tracing-sampling-ratio=0.25\""), "{told}");
+    let injected = objects.only("MutatingAdmissionPolicy")?.to_string();
+    ensure!(injected.contains("http://collector:4318") && injected.contains("0.25"), "{injected}");
+    ensure!(!injected.contains("of-the-chart"), "{injected}");
+    Ok(())
 }
 
 #[tokio::test]

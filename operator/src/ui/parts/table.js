@@ -23,6 +23,7 @@ export class Table {
   #onSort;
   #select;
   #sorting;
+  #table;
 
   /** `order(a, b)` is what rows follow before anybody sorts, and among equals; `listed` is what that is called. */
   constructor({ caption, columns, key, order = () => 0, listed = "As listed", sort = null, step = 100, empty, onSort = () => {} }) {
@@ -39,11 +40,11 @@ export class Table {
     this.#empty = h("p", { class: "empty", hidden: true }, empty);
     this.#more = h("button", { type: "button", class: "quiet", onclick: () => this.#showMore() });
     this.#moreText = h("p", { class: "more", hidden: true }, this.#more);
-    const table = h("table", { role: "table" },
+    this.#table = h("table", { role: "table" },
       h("caption", { class: "unseen" }, caption),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map((column) => this.#head(column)))),
       body);
-    this.node = h("div", { class: "table" }, this.#sorter(listed), table, this.#empty, this.#moreText);
+    this.node = h("div", { class: "table" }, this.#sorter(listed), this.#table, this.#empty, this.#moreText);
     this.#mark();
   }
 
@@ -113,6 +114,8 @@ export class Table {
     const items = this.#items.toSorted((a, b) => this.#compare(a, b) || this.#order(a, b));
     this.#rows.update(items.slice(0, this.#shown), this.#key);
     this.#empty.hidden = items.length > 0;
+    // A table without rows is none to a screen reader.
+    this.#table.hidden = items.length === 0;
     this.#sorting.hidden = items.length < 6;
     const left = items.length - this.#shown;
     this.#moreText.hidden = left <= 0;

@@ -10,6 +10,14 @@ use crate::bench::until;
 /// Most bytes of the page's files.
 const LIMIT: usize = 200_000;
 
+/// A pool that has nothing but a complaint.
+const REFUSED: &str = r#"
+apiVersion: mcpgateway.io/v1alpha1
+kind: SessionPool
+metadata: {name: refused}
+spec: {poolEnabled: true, tlsSecretName: x, upstream: {url: "http://mcp.example.com/mcp"}}
+"#;
+
 /// Waits until something was measured and is drawn.
 async fn charted(page: &Page) -> Result<()> {
     let drawn = async || Ok((page.count(".plot path.line.series-active").await? > 0).then_some(()));
@@ -33,13 +41,14 @@ async fn everybody_can_use_every_page_in_every_scheme_and_width() -> Result<()> 
     let stage = Stage::start().await?;
     let serving = stage.pool("web", &json!({"poolMinSize": 3})).await?;
     let _calls = busy(&serving.proxy, 100).await?;
+    stage.bench.apply(REFUSED).await?;
     let token = stage.token("admin").await?;
     let phone = json!({"width": 360, "height": 740});
     for options in [
         json!({}),
         json!({"colorScheme": "dark"}),
         json!({"viewport": phone, "reducedMotion": "reduce"}),
-        json!({"viewport": phone, "colorScheme": "dark", "forcedColors": "active"}),
+        json!({"viewport": phone, "colorScheme": "dark"}),
     ] {
         let page = stage.browser.page(options.clone()).await?;
         page.goto(&stage.url("/")).await?;
@@ -60,6 +69,11 @@ async fn everybody_can_use_every_page_in_every_scheme_and_width() -> Result<()> 
         page.is_accessible().await?;
         fits(&page).await?;
         page.press("Escape").await?;
+        page.goto(&stage.url(&stage.hash("refused"))).await?;
+        page.shows(".troubles", "spec.tlsSecretName").await?;
+        page.shows("main", "The pool has no proxy").await?;
+        page.is_accessible().await?;
+        fits(&page).await?;
         page.call("", "close", &[]).await?;
     }
     Ok(())

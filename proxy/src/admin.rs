@@ -34,7 +34,7 @@ impl Admin {
         reload: Arc<Reload>,
         rest: Option<Rest>,
     ) -> prometheus::Result<Self> {
-        let metrics = Metrics::new(&gateway)?;
+        let metrics = Metrics::new(&gateway, &reload)?;
         Ok(Self { gateway, readiness, reload, metrics, rest })
     }
 

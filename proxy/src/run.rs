@@ -1,6 +1,6 @@
 //! The process from start to end.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use arc_swap::ArcSwap;
@@ -87,18 +87,8 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
     let readiness = Arc::new(Readiness::default());
     let reload = Arc::new(Reload::new(args.config.clone(), Arc::clone(&gateway)));
     gateway.pool.start();
-    let rest = token.map(|token| {
-        Rest::new(FilePool {
-            gateway: Arc::clone(&gateway),
-            readiness: Arc::clone(&readiness),
-            reload: Arc::clone(&reload),
-            token,
-            path: args.config.clone(),
-            address,
-            writing: Mutex::default(),
-            past: Mutex::new((Tally::default(), Recording::default(), Timestamp::now())),
-        })
-    });
+    let running = (Arc::clone(&gateway), Arc::clone(&readiness), Arc::clone(&reload));
+    let rest = token.map(|token| rest(token, args.config.clone(), address, running));
     let parts = (Arc::clone(&gateway), Arc::clone(&readiness), Arc::clone(&reload));
     let admin = Arc::new(Admin::new(parts.0, parts.1, parts.2, rest)?);
 
@@ -160,6 +150,25 @@ pub async fn run(args: Args, mut config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("ended");
     Ok(())
+}
+
+/// REST over the manifest at `path`, and over what runs it.
+fn rest(
+    token: TokenFile,
+    path: PathBuf,
+    address: SocketAddr,
+    (gateway, readiness, reload): (Arc<Gateway>, Arc<Readiness>, Arc<Reload>),
+) -> Rest {
+    Rest::new(FilePool {
+        gateway,
+        readiness,
+        reload,
+        token,
+        path,
+        address,
+        writing: Mutex::default(),
+        past: Mutex::new((Tally::default(), Recording::default(), Timestamp::now())),
+    })
 }
 
 /// The session keys, kept as their files are; without a file one of this process alone.

@@ -85,9 +85,9 @@ fn shell(folder: &Path, tools: &Path) -> Command {
 
 /// Waits until the controller manager has put the roles of the project into Kubernetes' own.
 async fn until_admins_may_operate(plane: &ControlPlane) -> Result<()> {
-    let roles: Api<ClusterRole> = Api::all(plane.client()?);
+    let cluster: Api<ClusterRole> = Api::all(plane.client()?);
     eventually(PATIENCE, "the role admin to have the project's rules", async || {
-        let rules = roles.get("admin").await?.rules.unwrap_or_default();
+        let rules = cluster.get("admin").await?.rules.unwrap_or_default();
         let resources = || rules.iter().flat_map(|rule| rule.resources.iter().flatten());
         let has = |name: &str| resources().any(|resource| resource == name);
         ensure!(has("sessionpools") && has("sessionpools/operate"), "not yet");

@@ -53,8 +53,8 @@ async fn one_tree_from_the_client_to_the_server() -> Result<()> {
                 continue;
             }
             let called = part(&spans, "sessionpool-proxy", name, arrived)?;
-            let served = part(&spans, "server", name, called)?;
-            ensure!((called.kind.as_str(), served.kind.as_str()) == ("CLIENT", "SERVER"));
+            let called_there = part(&spans, "server", name, called)?;
+            ensure!((called.kind.as_str(), called_there.kind.as_str()) == ("CLIENT", "SERVER"));
             ensure!(arrived.start <= called.start && called.end <= arrived.end, "{arrived:?} {called:?}");
         }
         let sent = spans.iter().find(|span| span.name == "MCP send tools/call seen").context("seen")?;

@@ -59,7 +59,7 @@ async fn everybody_can_use_every_page_in_every_scheme_and_width() -> Result<()> 
         page.shows("tbody", "web").await?;
         page.is_accessible().await?;
         fits(&page).await?;
-        page.click("tbody a").await?;
+        page.click("role=link[name='web']").await?;
         whole(&page, "web").await?;
         charted(&page).await?;
         page.click("summary").await?;

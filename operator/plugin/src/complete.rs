@@ -143,15 +143,11 @@ fn target() -> Target {
     matches.ok().and_then(|matches| Target::from_arg_matches(&matches).ok()).unwrap_or_default()
 }
 
-/// Asks the cluster; nothing comes back when it does not answer soon. Candidates are asked for by a plain function, which
-/// may itself be called where a runtime runs: the question gets a thread, and so a runtime, of its own.
-fn ask<T: Send>(question: impl AsyncFnOnce(Cluster) -> Option<T> + Send) -> Option<T> {
+/// Asks the cluster; nothing comes back when it does not answer soon.
+fn ask<T>(question: impl AsyncFnOnce(Cluster) -> Option<T>) -> Option<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    let asking = || {
-        runtime.block_on(async {
-            let answer = async { question(Cluster::find(&target()).await.ok()?).await };
-            tokio::time::timeout(PATIENCE, answer).await.ok().flatten()
-        })
-    };
-    std::thread::scope(|scope| scope.spawn(asking).join().ok().flatten())
+    runtime.block_on(async {
+        let answer = async { question(Cluster::find(&target()).await.ok()?).await };
+        tokio::time::timeout(PATIENCE, answer).await.ok().flatten()
+    })
 }

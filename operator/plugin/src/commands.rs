@@ -16,23 +16,33 @@ pub use self::{
 };
 
 use crate::{
-    args::{Args, Command},
+    args::{Args, Command, Target},
     check, complete,
     connect::Cluster,
     failure::Failure,
 };
 
 /// Carries a command out.
-pub async fn run(args: Args) -> Result<(), Failure> {
+pub fn run(args: Args) -> Result<(), Failure> {
     let Args { target, command } = args;
-    // These need no cluster.
-    let command = match command {
-        Command::Completion { shell } => return complete::script(shell),
-        Command::Complete { words } => return complete::answer_kubectl(words),
-        Command::Version { client: true, printed } => return version::own(printed),
-        command => command,
-    };
-    let cluster = Cluster::find(&target).await?;
+    match command {
+        // These need no cluster, or ask it by themselves.
+        Command::Completion { shell } => complete::script(shell),
+        Command::Complete { words } => complete::answer_kubectl(words),
+        Command::Version { client: true, printed } => version::own(printed),
+        command => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            let runtime = builder.worker_threads(2).enable_all().build()?;
+            let ended = runtime.block_on(ask(&target, command));
+            // A stream that is still followed must not hold the process.
+            runtime.shutdown_background();
+            ended
+        }
+    }
+}
+
+async fn ask(target: &Target, command: Command) -> Result<(), Failure> {
+    let cluster = Cluster::find(target).await?;
     match command {
         Command::Status { name: Some(name), printed, .. } => status::one(&cluster, &name, printed).await,
         Command::Status { name: None, all_namespaces, printed } => {
@@ -65,7 +75,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             config::run(&cluster, &name.unwrap_or_default(), printed).await
         }
         Command::Check { all_namespaces, operator_namespace, printed } => {
-            let scope = check::Scope::of(&target, all_namespaces, operator_namespace);
+            let scope = check::Scope::of(target, all_namespaces, operator_namespace);
             check::run(&cluster, &scope, printed).await
         }
         Command::Logs(logs) => logs::run(&cluster, &logs).await,

@@ -104,6 +104,9 @@ pub fn namespaces() -> Vec<CompletionCandidate> {
 
 /// Pools of the namespace that the command line names.
 pub fn pools(current: &OsStr) -> Vec<CompletionCandidate> {
+    if current.as_encoded_bytes().starts_with(b"-") {
+        return Vec::new();
+    }
     let found = ask(async |cluster| pools::list(&cluster, false).await.ok()).unwrap_or_default();
     let begins = |name: &str| current.to_str().is_some_and(|current| name.starts_with(current));
     found

@@ -8,7 +8,7 @@ use std::{
 
 use crds::{
     SessionPool,
-    rest::{History, Recording, ServerId, Stats, Tally},
+    rest::{History, Recording, Replica, ServerId, Stats, Tally},
     wire::PoolStats,
 };
 use jiff::Timestamp;
@@ -55,8 +55,8 @@ struct Accounts {
 #[derive(Clone)]
 pub struct Shot {
     taken: Instant,
-    /// The pods and what each told.
-    pub fleet: Fleet,
+    /// The proxies, and the most important that each told.
+    pub replicas: Vec<Replica>,
     /// The sum.
     pub stats: Stats,
 }
@@ -91,7 +91,7 @@ impl Numbers {
                 return shot;
             }
             let fleet = observe::ask(pods, &stats, false).await;
-            let shot = Arc::new(accounts.enter(fleet, counters, stored.as_ref()));
+            let shot = Arc::new(accounts.enter(&fleet, counters, stored.as_ref()));
             *asked.last.lock() = Some(Arc::clone(&shot));
             shot
         });
@@ -144,14 +144,14 @@ impl Accounts {
     /// Takes in what a fleet told.
     fn enter(
         &mut self,
-        fleet: Fleet,
+        fleet: &Fleet,
         counters: Option<crate::totals::Counters>,
         stored: Option<&crds::PoolStatsStatus>,
     ) -> Shot {
         let present: Vec<&str> = fleet.pods.iter().map(|pod| pod.incarnation.as_str()).collect();
         let told = fleet.pods.iter().filter_map(|pod| Some((pod.incarnation.as_str(), pod.answered()?)));
         self.tally.observe(&present, told);
-        let sample = self.ledger.observe(&fleet, counters);
+        let sample = self.ledger.observe(fleet, counters);
         let silent = |pod: &PodReport| pod.running && !pod.terminating && pod.answered().is_none();
         let stale = fleet.pods.iter().any(silent);
         if !stale {
@@ -175,7 +175,11 @@ impl Accounts {
             }
             (None, None) => None,
         };
-        Shot { taken: Instant::now(), stats: Stats { pool, replicas, observed_time, stale }, fleet }
+        Shot {
+            taken: Instant::now(),
+            stats: Stats { pool, replicas, observed_time, stale },
+            replicas: fleet.pods.iter().map(replica).collect(),
+        }
     }
 }
 
@@ -184,7 +188,7 @@ impl Shot {
     fn unknown(pool: &SessionPool) -> Self {
         let fleet = Fleet::default();
         let stored = pool.status.as_ref().and_then(|status| status.stats.as_ref());
-        let mut shot = Accounts::default().enter(fleet, stored_counters(pool), stored);
+        let mut shot = Accounts::default().enter(&fleet, stored_counters(pool), stored);
         shot.stats.stale = true;
         shot
     }
@@ -210,4 +214,24 @@ fn enter(stats: &mut PoolStats, sample: Sample) {
     stats.unhealthy_sessions = gauges.unhealthy;
     stats.min_size = gauges.min_size;
     stats.max_size = gauges.max_size;
+}
+
+fn replica(pod: &PodReport) -> Replica {
+    let stats = pod.answered();
+    let silent = pod.stats.as_ref().and_then(|stats| stats.as_ref().err()).cloned();
+    let told = pod.told.as_deref();
+    Replica {
+        name: pod.name.clone(),
+        ready: pod.ready && !pod.terminating,
+        answered: stats.is_some(),
+        error: silent.or_else(|| pod.trouble.as_ref().map(ToString::to_string)),
+        total_sessions: stats.map_or(0, |stats| stats.total_sessions),
+        active_sessions: stats.map_or(0, |stats| stats.active_sessions),
+        waiting: stats.map_or(0, |stats| stats.waiting),
+        memory_bytes: stats.map_or(0, |stats| stats.memory_bytes),
+        config_current: stats.is_some_and(|stats| {
+            stats.config_error.is_none()
+                && told.is_none_or(|told| stats.config_revision.as_deref() == Some(told))
+        }),
+    }
 }

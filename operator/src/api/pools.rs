@@ -7,8 +7,8 @@ use crds::{
     SessionPool, Settings,
     optimize::{self, Advice, Parameters, Reason},
     rest::{
-        Caller, Detail, History, Permissions, PoolConfig, Pools, Problem, Replica, ReplicaSession, Right,
-        ServerId, Sessions, Stats, Summary, Write, word_of,
+        Caller, Detail, History, Permissions, PoolConfig, Pools, Problem, ReplicaSession, Right, ServerId,
+        Sessions, Stats, Summary, Write, word_of,
     },
     wire::SessionInfo,
 };
@@ -16,7 +16,7 @@ use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{Api, FRESH, id_of, numbers::Shot, write};
-use crate::reconcile::observe::{self, PodReport};
+use crate::reconcile::observe;
 
 /// Largest list of sessions that is read of one proxy, in bytes.
 const SESSIONS_LIMIT: usize = 8 * 1024 * 1024;
@@ -61,8 +61,7 @@ impl Pools for Api {
         let pool = self.find(id).await?;
         let shot = self.shot(&pool, id).await;
         let summary = self.summary(&pool, id).with(&shot.stats);
-        let replicas = shot.fleet.pods.iter().map(replica).collect();
-        Ok(Detail::of(&pool, summary, replicas, permissions))
+        Ok(Detail::of(&pool, summary, shot.replicas.clone(), permissions))
     }
 
     async fn config(&self, id: &ServerId) -> Result<PoolConfig, Problem> {
@@ -170,25 +169,5 @@ impl Api {
                 .to_owned(),
         };
         Advice { recommended: current.clone(), current, reasons: vec![reason] }
-    }
-}
-
-fn replica(pod: &PodReport) -> Replica {
-    let stats = pod.answered();
-    let silent = pod.stats.as_ref().and_then(|stats| stats.as_ref().err()).cloned();
-    let told = pod.told.as_deref();
-    Replica {
-        name: pod.name.clone(),
-        ready: pod.ready && !pod.terminating,
-        answered: stats.is_some(),
-        error: silent.or_else(|| pod.trouble.as_ref().map(ToString::to_string)),
-        total_sessions: stats.map_or(0, |stats| stats.total_sessions),
-        active_sessions: stats.map_or(0, |stats| stats.active_sessions),
-        waiting: stats.map_or(0, |stats| stats.waiting),
-        memory_bytes: stats.map_or(0, |stats| stats.memory_bytes),
-        config_current: stats.is_some_and(|stats| {
-            stats.config_error.is_none()
-                && told.is_none_or(|told| stats.config_revision.as_deref() == Some(told))
-        }),
     }
 }

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, body::Bytes};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+    rt::TokioExecutor,
 };
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{ResourceExt, runtime::reflector::Store};
@@ -20,8 +20,6 @@ use crate::children::Owner;
 const STATS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest time to connect to a proxy.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a connection is kept for the next question: a thousand that nobody uses take tens of megabytes.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Largest statistics that are read, in bytes.
 const STATS_LIMIT: usize = 256 * 1024;
 /// Proxies of one pool that are asked at once.
@@ -37,7 +35,8 @@ impl StatsClient {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let mut client = legacy::Client::builder(TokioExecutor::new());
-        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT).pool_max_idle_per_host(1);
+        // A proxy is asked seldom, and the buffers of a thousand idle connections take tens of megabytes.
+        client.pool_max_idle_per_host(0);
         Self(client.build(connector))
     }
 

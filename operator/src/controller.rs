@@ -68,6 +68,7 @@ async fn follow(
     let trigger = watcher::watcher(pools, watcher::Config::default())
         .default_backoff()
         .inspect(move |event| notice(event, &noticing, &mut unlisted))
+        .modify(|pool| pool.meta_mut().managed_fields = None)
         .reflect(writer)
         .applied_objects()
         .predicate_filter(specification, PredicateConfig::default());

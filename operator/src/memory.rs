@@ -25,6 +25,10 @@ pub struct Notes {
     pub nudges: BTreeMap<String, Nudge>,
     /// Resource version whose undecodable object was reported.
     pub reported_version: Option<String>,
+    /// Resource version that the last write of the status has replaced.
+    pub replaced_version: Option<String>,
+    /// Since when the first status waits for the Deployment's controller.
+    pub awaiting: Option<Timestamp>,
     /// Revision of the last configuration that was checked and applied.
     pub passed: Option<String>,
     /// The children as they were written last.

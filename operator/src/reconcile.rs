@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crds::{OptimizationMode, SessionPool, SessionPoolStatus};
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Client, Resource, ResourceExt,
     core::{DeserializeGuard, error_boundary::InvalidObject},
@@ -45,6 +46,8 @@ pub mod written;
 
 /// Time until a pool that changed while it was looked at is looked at again: its watch shows the change by then.
 const CONFLICTED: Duration = Duration::from_millis(300);
+/// Longest that the first status waits for what the Deployment's controller says.
+const FIRST_WORD: Duration = Duration::from_secs(1);
 /// Time until a pool that changes is looked at again.
 const SOON: Duration = Duration::from_secs(2);
 /// Time until a pool whose proxies run and don't serve as they should is looked at again.
@@ -124,6 +127,9 @@ async fn run(pool: &SessionPool, context: &Context) -> Result<Action, Error> {
         return Ok(Action::await_change());
     }
     let Some(owner) = Owner::of(pool) else { return Ok(Action::await_change()) };
+    if is_outdated(pool, context) {
+        return Ok(Action::requeue(backoff::spread(CONFLICTED, fastrand::f64())));
+    }
     let service = pool.spec.upstream.service_ref.as_ref().map(|service| service.name.as_str());
     let references = references::look_up(&context.client, &owner, service).await.map_err(Error::LookUp)?;
     let passed = context.memory.with(&id(pool), &owner.uid, |notes| notes.passed.clone());
@@ -148,6 +154,9 @@ async fn run(pool: &SessionPool, context: &Context) -> Result<Action, Error> {
         Ok(resolved) => nudge_stale(resolved, &fleet, context).await,
         Err(_) => false,
     };
+    if before.is_none() && is_unanswered(deployment.as_ref()) && awaits(pool, context) {
+        return Ok(Action::requeue(FIRST_WORD));
+    }
     let told = outcome.as_ref().ok().map(|resolved| resolved.rendering.revision.as_str());
     let progress = lifecycle.follow(&fleet, told, Timestamp::now());
     let moving = lifecycle.is_moving();
@@ -170,6 +179,45 @@ async fn run(pool: &SessionPool, context: &Context) -> Result<Action, Error> {
     Ok(next(&outcome, nudged || moving, settled, serving, context, &id(pool), &owner.uid))
 }
 
+/// Whether the watch has yet to show the status that was written last: what follows from the older one would be refused.
+fn is_outdated(pool: &SessionPool, context: &Context) -> bool {
+    let version = &pool.metadata.resource_version;
+    context
+        .memory
+        .with(&id(pool), &uid(pool), |notes| version.is_some() && *version == notes.replaced_version)
+}
+
+/// Whether a Deployment's controller has yet to say something, which it does within moments: the first status of a pool waits
+/// for it, so that it is not replaced at once.
+fn is_unanswered(deployment: Option<&Deployment>) -> bool {
+    deployment.is_some_and(|deployment| {
+        deployment.status.as_ref().is_none_or(|status| status.observed_generation.is_none())
+    })
+}
+
+/// Whether the first status of a pool may wait for that a little longer.
+fn awaits(pool: &SessionPool, context: &Context) -> bool {
+    let now = Timestamp::now();
+    let since = context.memory.with(&id(pool), &uid(pool), |notes| *notes.awaiting.get_or_insert(now));
+    now.duration_since(since).unsigned_abs() < FIRST_WORD
+}
+
+/// Stores a status, and remembers which version of the pool it replaced.
+async fn store(
+    pool: &SessionPool,
+    owner: &Owner,
+    status: &SessionPoolStatus,
+    context: &Context,
+) -> Result<Option<String>, Error> {
+    let version = pool.metadata.resource_version.as_deref();
+    let stored = report::write(&context.client, owner, version, status).await.map_err(Error::Report)?;
+    if stored.as_deref() != version {
+        let replaced = pool.metadata.resource_version.clone();
+        context.memory.with(&id(pool), &owner.uid, |notes| notes.replaced_version = replaced);
+    }
+    Ok(stored)
+}
+
 /// A pool whose status holds what has to be remembered before its proxies are told.
 struct Begun {
     pool: SessionPool,
@@ -186,9 +234,7 @@ async fn begin(pool: &SessionPool, owner: &Owner, context: &Context) -> Result<B
         status.drain.clone_from(&lifecycle.drain);
         let verdict = Verdict::no(Kind::Drained, Reason::Draining, "the drain begins");
         conditions::set(&mut status.conditions, &verdict, pool.metadata.generation, Timestamp::now());
-        let version = pool.metadata.resource_version.as_deref();
-        let stored = report::write(&context.client, owner, version, &status).await.map_err(Error::Report)?;
-        pool.metadata.resource_version = stored;
+        pool.metadata.resource_version = store(&pool, owner, &status, context).await?;
         pool.status = Some(status);
     }
     Ok(Begun { pool, lifecycle })
@@ -283,8 +329,7 @@ async fn tell(
     }
     context.describe(pool, &report.status);
     if pool.status.as_ref() != Some(&report.status) {
-        let version = pool.metadata.resource_version.as_deref();
-        report::write(&context.client, owner, version, &report.status).await.map_err(Error::Report)?;
+        store(pool, owner, &report.status, context).await?;
     }
     events::publish(&context.recorder, &pool.object_ref(&()), notices).await;
     Ok(report.settled)

@@ -22,6 +22,7 @@ async fn an_invalid_object_keeps_the_last_good_configuration() -> Result<()> {
     let bench = Bench::start(&[("POOL_MAX_SIZE", "4")]).await?;
     bench.apply(POOL).await?;
     let before = bench.children("web").await?;
+    bench.status("web", |status| status.effective.is_some()).await?;
     bench.patch("web", json!({"spec": {"poolMinSize": 5}})).await?;
     let ready = bench.condition("web", "Ready", "False", "InvalidSpec").await?;
     ensure!(ready.message.contains("poolMaxSize"), "{}", ready.message);

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
@@ -62,6 +62,11 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub shutdown_seconds: u64,
 
+    /// Threads that serve requests. [default: half of the processor cores, at least one: the other half is left to the MCP
+    /// servers beside, whose work is the larger part]
+    #[arg(long, value_name = "NUMBER", env = "SESSIONPOOL_THREADS")]
+    pub threads: Option<NonZeroUsize>,
+
     /// Check the configuration and exit.
     #[arg(long)]
     pub check: bool,
@@ -71,6 +76,11 @@ impl Args {
     /// Time that running requests have after SIGTERM.
     pub fn shutdown(&self) -> Duration {
         Duration::from_secs(self.shutdown_seconds)
+    }
+
+    /// Threads that serve requests, where `cores` can be used.
+    pub fn threads(&self, cores: usize) -> usize {
+        self.threads.map_or((cores / 2).max(1), NonZeroUsize::get)
     }
 }
 

@@ -1,9 +1,10 @@
 //! `sessionpool-proxy`.
 
-use std::process::ExitCode;
+use std::{num::NonZeroUsize, process::ExitCode};
 
 use clap::Parser;
 use proxy::{args::Args, config::Config, run, telemetry};
+use tokio::runtime::Builder;
 
 /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
@@ -22,7 +23,8 @@ fn main() -> ExitCode {
         tracing::info!(server_id = config.server_id, "the configuration is good");
         return ExitCode::SUCCESS;
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let threads = args.threads(std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
+    let runtime = match Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "the runtime can't be started");

@@ -295,7 +295,13 @@ impl Gateway {
                     span: call.span.cloned(),
                     resends: call.resends + 1,
                 });
-                Attempt::Done(reply::events(Reply::Events(Box::new(exchange))))
+                if let Some(span) = call.span {
+                    exchange.carry(span.clone());
+                }
+                Attempt::Done(reply::events(match exchange.whole().await {
+                    Some(whole) => Reply::Full(Some(whole)),
+                    None => Reply::Events(Box::new(exchange)),
+                }))
             }
             Ok(answer::Framing::Json) => match exchange.into_json().await {
                 Ok(body) => Attempt::Done(reply::json(StatusCode::OK, body)),

@@ -5,6 +5,7 @@
 
 mod events;
 mod spans;
+mod whole;
 
 use std::{
     pin::Pin,
@@ -69,6 +70,8 @@ pub(super) struct Ties {
 pub struct Exchange {
     inner: Option<Inner>,
     grace: Duration,
+    /// What of the stream has come already, for the client.
+    come: Option<Bytes>,
     /// Sends the request again should its answer be lost; none the second time.
     repeat: Option<Box<Repeat>>,
     /// The second attempt, once it is being made.
@@ -189,7 +192,7 @@ impl Exchange {
             answered: false,
             end: None,
         };
-        Self { inner: Some(inner), grace, repeat: None, again: None }
+        Self { inner: Some(inner), grace, come: None, repeat: None, again: None }
     }
 
     /// Has the request sent again should its stream end without an answer.
@@ -251,6 +254,13 @@ impl Exchange {
 
     /// The next bytes for the client.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match self.come.take() {
+            Some(come) => Poll::Ready(Some(come)),
+            None => self.poll_stream(cx),
+        }
+    }
+
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             if let Some(again) = &mut self.again {
                 let second = ready!(again.poll_unpin(cx));

@@ -146,7 +146,7 @@ impl Way {
         let address = self.proxy.as_ref().map_or(self.server.address, |proxy| proxy.mcp);
         let target = Target { address, users: self.users };
         let before = self.used().await?;
-        let sample = load::run(target, Mode::PerCall, workers, time)
+        let sample = load::run_on_one_thread(target, Mode::PerCall, workers, time)
             .await
             .with_context(|| format!("way {:?}", self.name))?;
         let after = self.used().await?;

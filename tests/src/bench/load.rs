@@ -85,6 +85,18 @@ pub async fn run(target: Target, mode: Mode, workers: usize, time: Duration) -> 
     Ok(sample)
 }
 
+/// The same on one thread: enough for servers that people run, and least in their way where processor cores are few.
+///
+/// # Errors
+/// If any call fails or gets another's answer.
+pub async fn run_on_one_thread(target: Target, mode: Mode, workers: usize, time: Duration) -> Result<Sample> {
+    tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(run(target, mode, workers, time))
+    })
+    .await?
+}
+
 async fn worker(
     target: Target,
     mode: Mode,

@@ -11,6 +11,9 @@ use tokio::{
 
 use crate::eventually;
 
+/// Its worker processes.
+pub const WORKERS: usize = 2;
+
 /// A running nginx; ended when dropped.
 pub struct Nginx {
     /// Where it listens.
@@ -33,7 +36,7 @@ impl Nginx {
             .map(|kind| format!("{kind}_temp_path {root}/{kind};\n"))
             .concat();
         let config = format!(
-            "daemon off; worker_processes 2; pid {root}/pid; error_log {root}/error.log;\n\
+            "daemon off; worker_processes {WORKERS}; pid {root}/pid; error_log {root}/error.log;\n\
              events {{ worker_connections 1024; }}\n\
              http {{ access_log off; keepalive_requests 1000000; {temporary}\n\
              upstream server {{ server {upstream}; keepalive 256; keepalive_requests 1000000; }}\n\

@@ -9,10 +9,10 @@ use serde_json::json;
 use super::{
     fast_server,
     load::{self, Mode, Sample, Target},
-    nginx::Nginx,
+    nginx::{self, Nginx},
     usage,
 };
-use crate::proxy::Proxy;
+use crate::proxy::{Setup, manifest};
 
 struct Way {
     name: &'static str,
@@ -75,7 +75,11 @@ pub async fn measure(time: Duration, rounds: usize) -> Result<Vec<Row>> {
     let server = fast_server::start().await?;
     let nginx = Nginx::start(server).await?;
     let spec = json!({"poolMinSize": 4, "poolMaxSize": 64, "poolMaxWaiters": 10_000, "poolPrePing": true});
-    let proxy = Proxy::ready(&format!("http://{server}/mcp"), &spec).await?;
+    // As many as nginx has workers.
+    let threads = format!("--threads={}", nginx::WORKERS);
+    let manifest = manifest(&format!("http://{server}/mcp"), &spec).to_string();
+    let proxy = Setup::new(&manifest)?.arguments(&[&threads]).start().await?;
+    proxy.wait_until_ready().await?;
     let ways = [
         Way { name: "direct", address: server, pid: None },
         Way { name: "nginx", address: nginx.address, pid: nginx.pid() },

@@ -4,6 +4,7 @@
 //! - [`defaults`] and [`settings`]: which numbers are in force where the object gives none;
 //! - [`manifest`]: reading a manifest from a file, with the rules that the API server applies;
 //! - [`support`]: what this version refuses, since it does not do it yet;
+//! - [`applied`]: what a field manager has applied to an object;
 //! - [`names`]: what operator, proxies and chart call things;
 //! - [`wire`]: what a proxy tells about itself;
 //! - `rest` (a feature): paths, JSON, rules and the OpenAPI document of REST, the same for operator and proxy.
@@ -11,6 +12,7 @@
 //! Nothing here talks to a network.
 #![deny(missing_docs)]
 
+pub mod applied;
 pub mod defaults;
 pub mod manifest;
 pub mod names;

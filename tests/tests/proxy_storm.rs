@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 use serde_json::{Value, json};
 use tests::eventually::eventually;
 use tests::mcp_client::{Session, tool_call};
-use tests::proxy::{Proxy, manifest};
+use tests::proxy::{Proxy, Setup, manifest};
 use tests::upstream::Upstream;
 
 const CLIENTS: usize = 64;
@@ -104,7 +104,10 @@ async fn disturb(proxy: &Proxy, server: &mut Upstream, calls: u64, tally: &Tally
 async fn every_answer_reaches_its_asker() -> Result<()> {
     let calls = calls_of_each()?;
     let mut server = Upstream::rmcp().await?;
-    let proxy = Proxy::ready(&server.url(), &spec(0)).await?;
+    let manifest = manifest(&server.url(), &spec(0)).to_string();
+    // More threads than it would take here: what they do to each other is to be seen.
+    let proxy = Setup::new(&manifest)?.arguments(&["--threads=4"]).start().await?;
+    proxy.wait_until_ready().await?;
     let tally = Tally { running: AtomicUsize::new(CLIENTS), ..Tally::default() };
     let begin = Instant::now();
     let load = try_join_all((0..CLIENTS).map(|number| client(&proxy, number, calls, &tally)));

@@ -3,7 +3,7 @@
 //! - [`args`]: the command line; [`complete`]: what a shell may put there;
 //! - [`connect`]: the way to the cluster, as kubectl finds it; [`failure`]: what becomes of errors, and exit codes;
 //! - [`pools`], [`fleet`], [`numbers`]: reading: the objects, their proxies, what these count;
-//! - [`write`] with [`owned`]: changing an object without taking fields of others away;
+//! - [`write`]: changing an object without taking fields of others away;
 //! - [`wait`] with [`progress`]: following what was begun;
 //! - [`commands`], [`check`], [`page`]: what is done and shown; [`output`]: how.
 #![deny(missing_docs)]
@@ -17,7 +17,6 @@ pub mod failure;
 pub mod fleet;
 pub mod numbers;
 pub mod output;
-pub mod owned;
 pub mod page;
 pub mod pools;
 pub mod progress;

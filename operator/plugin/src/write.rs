@@ -1,7 +1,7 @@
 //! Changing a pool by server-side apply, with a field manager of the plugin's own: manifests of GitOps, which leave
 //! `desiredState` and `resetToken` out, don't take them back.
 
-use crds::{SessionPool, names};
+use crds::{SessionPool, applied, names};
 use kube::{
     ResourceExt,
     api::{Patch, PatchParams, ValidationDirective},
@@ -12,7 +12,7 @@ use crate::{
     args::{Change, DryRun},
     connect::Cluster,
     failure::{Asked, Failure},
-    owned, pools,
+    pools,
 };
 
 /// The field manager.
@@ -51,7 +51,7 @@ async fn apply(
 ) -> Result<Result<SessionPool, Failure>, Failure> {
     let name = pool.name_any();
     let object = serde_json::to_value(pool).map_err(|error| Failure::Other(error.to_string()))?;
-    let mut spec = owned::spec_of(&object, FIELD_MANAGER);
+    let mut spec = applied::spec_of(&object, FIELD_MANAGER);
     change(pool, &mut spec)?;
     // With the version, so that of two changes at once none is lost; with the uid, so that no pool is made of it.
     let patch = json!({

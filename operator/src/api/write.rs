@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use crds::{
-    PoolDefaults, SessionPool, names,
+    PoolDefaults, SessionPool, applied, names,
     rest::{Change, Field, FieldError, PoolConfig, Problem, ServerId, Write},
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
@@ -71,32 +70,10 @@ pub async fn write(
 
 /// What is applied: the change, and what was applied before, since whoever applies less gives the rest up.
 fn applied(pool: &SessionPool, change: &Change) -> Value {
-    let current = serde_json::to_value(&pool.spec).unwrap_or_default();
-    let mut spec = json!({});
-    for field in Field::ALL.into_iter().filter(|field| owns(pool, *field)) {
-        let value = field.path().iter().fold(&current, |value, part| &value[*part]);
-        if !value.is_null() {
-            let mut kept = Change::default();
-            kept.set(field, value.clone());
-            kept.put_into(&mut spec);
-        }
-    }
+    let object = serde_json::to_value(pool).unwrap_or_default();
+    let mut spec = Value::Object(applied::spec_of(&object, names::API_FIELD_MANAGER));
     change.put_into(&mut spec);
     spec
-}
-
-/// Whether REST has applied a field, and nobody else has changed it since.
-fn owns(pool: &SessionPool, field: Field) -> bool {
-    let ours = |entry: &&ManagedFieldsEntry| {
-        entry.manager.as_deref() == Some(names::API_FIELD_MANAGER)
-            && entry.operation.as_deref() == Some("Apply")
-            && entry.subresource.is_none()
-    };
-    let entries = pool.metadata.managed_fields.iter().flatten().filter(ours);
-    entries.filter_map(|entry| entry.fields_v1.as_ref()).any(|fields| {
-        let below = |value: &Value, part: &&str| value[format!("f:{part}")].clone();
-        field.path().iter().fold(fields.0["f:spec"].clone(), |value, part| below(&value, part)).is_object()
-    })
 }
 
 /// What callers are told of an answer of the API server.

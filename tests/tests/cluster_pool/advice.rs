@@ -6,6 +6,7 @@ use futures::future::try_join_all;
 use k8s_openapi::api::{apps::v1::Deployment, events::v1::Event};
 use kube::api::ListParams;
 use serde_json::json;
+use tests::plugin::Shell;
 
 use crate::{field::Field, mcp::Session};
 
@@ -49,6 +50,24 @@ async fn told(field: &Field, reason: &str) -> Result<String> {
             found.and_then(|event| event.note).context("no such event")
         })
         .await
+}
+
+/// The advice is put into the specification when somebody says so.
+async fn by_plugin(field: &Field) -> Result<()> {
+    let shell = Shell::new(field.cluster().kubeconfig(), &field.namespace).await?;
+    field.patch("tight", json!({"spec": {"optimization": {"mode": "Recommend"}}})).await?;
+    let said = field
+        .until("advice to be applied", async || {
+            crowd(field).await?;
+            let said = shell.run(&["optimize", "tight", "--apply"]).await?.ok()?;
+            ensure!(said.contains("poolMaxSize set"), "{said}");
+            Ok(said)
+        })
+        .await?;
+    let pool = field.api::<crds::SessionPool>().get("tight").await?;
+    let grown = pool.spec.pool_max_size.context("none")?;
+    ensure!((2..=6).contains(&grown), "{grown} after:\n{said}");
+    size(field, u64::try_from(grown)?).await
 }
 
 #[tokio::test]
@@ -99,6 +118,7 @@ async fn a_pool_that_is_too_small_is_told_and_grows_when_it_may() -> Result<()> 
             Ok(())
         })
         .await?;
+    by_plugin(&field).await?;
     ensure!(field.pods("tight").await? == before, "pods were restarted");
     let deployment = field.api::<Deployment>().get(&names::deployment("tight")).await?;
     ensure!(deployment.metadata.generation == generation, "the Deployment was changed");

@@ -1,5 +1,6 @@
 //! The Pool Health page in a real browser: the operator's real binary serves it, with real proxies in the pods' place.
 
+mod hidden;
 mod login;
 mod looks;
 mod many;

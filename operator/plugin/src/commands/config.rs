@@ -1,6 +1,6 @@
 //! `config`: the parameters in force, and where each comes from.
 
-use crds::{EffectiveSettings, OptimizationMode, PoolDefaults, SessionPool};
+use crds::{EffectiveSettings, OptimizationMode, PoolDefaults, SessionPool, applied};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::{
     connect::Cluster,
     failure::Failure,
     output::{print, table},
-    owned, pools,
+    pools,
 };
 
 /// A parameter.
@@ -99,7 +99,7 @@ fn parameter(
     built_in: &Value,
     name: &str,
 ) -> Parameter {
-    let managers = owned::managers(object, &[name]);
+    let managers = applied::managers(object, &[name]);
     let asked = &object["spec"][name];
     // The API server fills these in where nobody said anything.
     let filled_in = matches!(name, "poolEnabled" | "poolStrategy") && managers.is_empty();

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crds::{SessionPool, schema};
+use crds::{SessionPool, applied, schema};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     connect::Cluster,
     failure::Failure,
     output::{count, lines, put},
-    owned, write,
+    write,
 };
 
 static SPEC: LazyLock<Value> = LazyLock::new(|| {
@@ -49,17 +49,17 @@ pub async fn run(cluster: &Cluster, set: Config) -> Result<(), Failure> {
 fn apply(pool: &SessionPool, spec: &mut Map<String, Value>, edit: &Edit) -> Result<(), Failure> {
     let path: Vec<&str> = edit.path.iter().map(String::as_str).collect();
     let Some(value) = &edit.value else {
-        if owned::remove(spec, &path) {
+        if applied::remove(spec, &path) {
             return Ok(());
         }
         let object = serde_json::to_value(pool).map_err(|error| Failure::Other(error.to_string()))?;
         let field = path.join(".");
-        return Err(Failure::Usage(match owned::managers(&object, &path).first() {
+        return Err(Failure::Usage(match applied::managers(&object, &path).first() {
             Some(manager) => format!("{field} was set by {manager}, not by this plugin: take it back there"),
             None => format!("{field} is not set: the default applies already"),
         }));
     };
-    owned::merge(spec, owned::field(&path, value.clone()));
+    applied::merge(spec, applied::field(&path, value.clone()));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crds::{DesiredState, SessionPool};
+use crds::{DesiredState, SessionPool, applied};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,7 @@ use crate::{
     connect::Cluster,
     failure::Failure,
     output::put,
-    owned, wait,
+    wait,
     wait::Goal,
     write,
 };
@@ -25,11 +25,11 @@ pub async fn drain(
     how: Change,
 ) -> Result<(), Failure> {
     let change = |_: &SessionPool, spec: &mut Map<String, Value>| {
-        owned::merge(spec, owned::field(&["desiredState"], json!(DesiredState::Drained)));
+        applied::merge(spec, applied::field(&["desiredState"], json!(DesiredState::Drained)));
         if let Some(timeout) = timeout {
             // A part of a second is a second more.
             let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
-            owned::merge(spec, owned::field(&["drain", "timeoutSeconds"], json!(seconds)));
+            applied::merge(spec, applied::field(&["drain", "timeoutSeconds"], json!(seconds)));
         }
         Ok(())
     };
@@ -42,7 +42,7 @@ pub async fn drain(
 /// Has a pool serve again.
 pub async fn resume(cluster: &Cluster, name: &str, waiting: Waiting, how: Change) -> Result<(), Failure> {
     let change = |_: &SessionPool, spec: &mut Map<String, Value>| {
-        owned::merge(spec, owned::field(&["desiredState"], json!(DesiredState::Active)));
+        applied::merge(spec, applied::field(&["desiredState"], json!(DesiredState::Active)));
         Ok(())
     };
     let pool = write::spec(cluster, name, how, change).await?;
@@ -54,7 +54,7 @@ pub async fn reset(cluster: &Cluster, name: &str, waiting: Waiting, how: Change)
     // No two are equal, and people see from when it is.
     let token = format!("{:.6}", Timestamp::now());
     let change = |_: &SessionPool, spec: &mut Map<String, Value>| {
-        owned::merge(spec, owned::field(&["resetToken"], json!(token)));
+        applied::merge(spec, applied::field(&["resetToken"], json!(token)));
         Ok(())
     };
     let pool = write::spec(cluster, name, how, change).await?;

@@ -1,7 +1,7 @@
 //! `optimize`: what should be changed, why, and the change itself.
 
 use crds::{
-    EffectiveSettings, OptimizationMode, Recommendation, SessionPool,
+    EffectiveSettings, OptimizationMode, Recommendation, SessionPool, applied,
     optimize::{Advice, Reason},
 };
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use crate::{
     fleet::Fleet,
     numbers::Source,
     output::{lines, print, put, table},
-    owned, pools,
+    pools,
     reach::Reach,
     write,
 };
@@ -56,7 +56,7 @@ pub async fn apply(cluster: &Cluster, name: &str, how: Change, printed: Printed)
         return put(&format!("sessionpool/{name} unchanged\n"));
     }
     write::spec(cluster, name, how, |_, spec| {
-        owned::merge(spec, changes.clone());
+        applied::merge(spec, changes.clone());
         Ok(())
     })
     .await?;

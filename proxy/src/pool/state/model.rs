@@ -2,6 +2,7 @@
 //!
 //! The model knows only what was asked and what came out: actions and answers. `POOL_STEPS` sets the number of steps.
 
+mod cases;
 mod world;
 
 use proptest::{prelude::*, test_runner::TestRunner};

@@ -1,14 +1,16 @@
 //! What the page does to pools, and that it does so only when asked twice and by those who may.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use crds::{DesiredState, SessionPoolSpec};
+use futures::future::try_join_all;
 use serde_json::json;
 
-use super::stage::Stage;
+use super::stage::{Stage, busy};
 use crate::bench::until;
 
 const DRAIN: &str = "role=button[name='Drain…']";
 const RESET: &str = "role=button[name='Reset…']";
+const APPLY: &str = "role=button[name='Apply…']";
 const SAVE: &str = "role=button[name='Save changes']";
 
 /// The pool's specification once it fits.
@@ -101,6 +103,38 @@ async fn parameters_are_edited_one_by_one_and_on_top_of_what_was_seen() -> Resul
     page.click(SAVE).await?;
     page.shows(".settings", "sessionpools/operate").await?;
     ensure!(stage.bench.pool("web").await?.spec.pool_enabled);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_recommendation_is_applied_when_it_is_asked_for() -> Result<()> {
+    let stage = Stage::start().await?;
+    let tight =
+        json!({"poolMaxSize": 1, "poolTimeout": 1, "optimization": {"mode": "Recommend", "maxSize": 6}});
+    let serving = stage.pool("web", &tight).await?;
+    // One session, and each call longer than the others wait.
+    let callers = try_join_all((0..5).map(|_| busy(&serving.proxy, 1500))).await?;
+    let viewer = stage.open_pool("web", &stage.token("view").await?).await?;
+    viewer.shows(".advice", "found no session").await?;
+    ensure!(viewer.attribute(APPLY, "aria-disabled").await?.as_deref() == Some("true"));
+
+    let page = stage.open_pool("web", &stage.token("edit").await?).await?;
+    page.shows(".advice .changes", "Maximum").await?;
+    page.click(APPLY).await?;
+    page.shows("dialog", "Apply the recommendation to web?").await?;
+    page.press("Escape").await?;
+    page.gone("dialog").await?;
+    ensure!(stage.bench.pool("web").await?.spec.pool_max_size == Some(1), "it was not asked for");
+    page.click(APPLY).await?;
+    page.click("dialog >> role=button[name='Apply it']").await?;
+    page.gone("dialog").await?;
+    let grown = spec(&stage, "the maximum", |spec| spec.pool_max_size > Some(1)).await?.pool_max_size;
+    let grown = u64::try_from(grown.context("none")?)?;
+    ensure!(grown <= 6, "{grown}");
+    serving.proxy.stats_when("the maximum", |stats| stats.max_size == grown).await?;
+    for caller in callers {
+        caller.abort();
+    }
     Ok(())
 }
 

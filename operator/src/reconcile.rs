@@ -154,7 +154,7 @@ async fn run(pool: &SessionPool, context: &Context) -> Result<Action, Error> {
         Ok(resolved) => nudge_stale(resolved, &fleet, context).await,
         Err(_) => false,
     };
-    if before.is_none() && is_unanswered(deployment.as_ref()) && awaits(pool, context) {
+    if pool.status.is_none() && is_unanswered(deployment.as_ref()) && awaits(pool, context) {
         return Ok(Action::requeue(FIRST_WORD));
     }
     let told = outcome.as_ref().ok().map(|resolved| resolved.rendering.revision.as_str());
@@ -211,7 +211,8 @@ async fn store(
 ) -> Result<Option<String>, Error> {
     let version = pool.metadata.resource_version.as_deref();
     let stored = report::write(&context.client, owner, version, status).await.map_err(Error::Report)?;
-    if stored.as_deref() != version {
+    // None: there is no such object any more, or an API server that does not know it yet; nothing was replaced.
+    if stored.is_some() && stored.as_deref() != version {
         let replaced = pool.metadata.resource_version.clone();
         context.memory.with(&id(pool), &owner.uid, |notes| notes.replaced_version = replaced);
     }

@@ -1,6 +1,6 @@
 //! Taking over a changed configuration file.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
@@ -57,7 +57,7 @@ impl Reload {
                 () = tokio::time::sleep(PERIOD) => false,
                 () = self.now.notified() => true,
             };
-            let content = fs::read(&self.path).ok();
+            let content = tokio::fs::read(&self.path).await.ok();
             if content != seen || asked {
                 self.take_over();
                 seen = content;

@@ -97,7 +97,11 @@ impl Keyring {
         let mut told = String::new();
         loop {
             tokio::time::sleep(PERIOD).await;
-            match session_key::load(&file) {
+            let path = file.clone();
+            let Ok(found) = tokio::task::spawn_blocking(move || session_key::load(&path)).await else {
+                continue;
+            };
+            match found {
                 Ok(found) if found == secrets => told.clear(),
                 Ok(found) => {
                     let Ok(keys) = derived(&found, &self.pool) else { continue };

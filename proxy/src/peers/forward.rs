@@ -170,6 +170,8 @@ impl Peers {
         strip(&mut answer.headers);
         let kind = answer.headers.get(header::CONTENT_TYPE);
         let reply = if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+            // What is said in place of what a peer that ends owes has another length.
+            answer.headers.remove(header::CONTENT_LENGTH);
             let relay = if head.method == Method::GET {
                 Relay::listening(stream, shutdown)
             } else {

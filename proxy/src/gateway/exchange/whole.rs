@@ -17,18 +17,28 @@ impl Exchange {
     /// The whole stream, if it came with the response's head, as it does from servers that answer at once: then the client
     /// gets it in one piece, too.
     pub(in super::super) async fn whole(&mut self) -> Option<Bytes> {
+        let mut events: Vec<Bytes> = Vec::new();
+        let mut size = 0;
         for _ in 0..TURNS {
-            while self.come.as_ref().is_none_or(|come| come.len() < PIECE)
+            while size < PIECE
                 && let Poll::Ready(event) = poll!(poll_fn(|cx| self.poll_stream(cx)))
             {
-                match (event, self.come.take()) {
-                    (None, come) => return Some(come.unwrap_or_default()),
-                    (Some(event), None) => self.come = Some(event),
-                    (Some(event), Some(come)) => self.come = Some([come, event].concat().into()),
-                }
+                let Some(event) = event else { return Some(joined(events)) };
+                size += event.len();
+                events.push(event);
             }
             tokio::task::yield_now().await;
         }
+        self.come = (!events.is_empty()).then(|| joined(events));
         None
+    }
+}
+
+/// Several events as one piece; a single one is not copied.
+fn joined(mut events: Vec<Bytes>) -> Bytes {
+    match events.len() {
+        0 => Bytes::new(),
+        1 => events.swap_remove(0),
+        _ => events.concat().into(),
     }
 }

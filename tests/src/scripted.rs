@@ -107,7 +107,7 @@ impl Scripted {
 
     /// Starts one that behaves so.
     pub async fn behaving(behaviour: Behaviour) -> Result<Self> {
-        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), behaviour).await
+        Self::at(crate::free_address()?, behaviour).await
     }
 
     /// Starts one at an address.

@@ -1,6 +1,6 @@
 //! Real MCP servers as processes of a test's own.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use crate::binary::{binary, repository};
 use crate::eventually::eventually;
+use crate::free_address;
 use crate::mcp_client::Endpoint;
 
 /// Python on a busy machine takes its time.
@@ -113,11 +114,6 @@ fn spawn(command: &[String], address: SocketAddr) -> Result<Child> {
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("can't start {program}"))
-}
-
-/// An address that nothing listens at.
-pub fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// Node.js, and the folder of the installed packages.

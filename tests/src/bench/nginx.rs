@@ -5,11 +5,11 @@ use std::{net::SocketAddr, process::Stdio, time::Duration};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
 };
 
-use crate::eventually;
+use crate::{eventually, free_address};
 
 /// Its worker processes.
 pub const WORKERS: usize = 2;
@@ -30,7 +30,7 @@ impl Nginx {
     pub async fn start(upstream: SocketAddr) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sessionpool-nginx-").tempdir()?;
         // nginx can't report a port of its own choice, so one is found for it.
-        let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+        let address = free_address()?;
         let root = folder.path().display();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {root}/{kind};\n"))

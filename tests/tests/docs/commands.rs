@@ -13,8 +13,9 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use tempfile::TempDir;
 use tests::docs::{blocks, pages};
+use tests::free_address;
 use tests::operator::Operator;
-use tests::upstream::{Upstream, free_address};
+use tests::upstream::Upstream;
 use tests::{ControlPlane, binary, eventually, repository};
 use tokio::process::Command;
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use tests::free_address;
 use tests::mcp_client::{Endpoint, Session, initialize, tool_call};
 use tests::scripted::{Behaviour, Scripted};
-use tests::upstream::{Upstream, free_address};
+use tests::upstream::Upstream;
 use tests::{Proxy, eventually};
 
 use crate::in_front;

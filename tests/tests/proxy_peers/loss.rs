@@ -196,7 +196,7 @@ async fn a_home_that_is_back_gets_its_sessions_back() -> Result<()> {
 #[tokio::test]
 async fn a_proxy_whose_server_still_starts_is_sent_nothing() -> Result<()> {
     let server = Scripted::start().await?;
-    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let address = tests::free_address()?;
     let mut fleet = Fleet::start(3, &server.url(), &json!({})).await?;
     let mut clients = Vec::new();
     for _ in 0..16 {

@@ -6,10 +6,10 @@ use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 use serde_json::json;
 use tests::collector::Collector;
+use tests::free_address;
 use tests::mcp_client::{POST_HEADERS, Session, tool_call};
 use tests::proxy::{Setup, manifest};
 use tests::scripted::Scripted;
-use tests::upstream::free_address;
 use tokio::net::TcpListener;
 
 use crate::{ready, span, traced};

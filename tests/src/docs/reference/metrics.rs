@@ -7,11 +7,11 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use super::cell;
+use crate::free_address;
 use crate::mcp_client::Session;
 use crate::operator::Operator;
 use crate::proxy::{Setup, manifest};
 use crate::scripted::Scripted;
-use crate::upstream::free_address;
 use crate::{ControlPlane, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -60,9 +60,8 @@ async fn a_cluster_that_is_not_there_is_told() -> Result<()> {
 
     let text = std::fs::read_to_string(shared().await?.kubeconfig())?;
     let mut dead: serde_yaml::Value = serde_yaml::from_str(&text)?;
-    // A port that nobody listens on any more.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    dead["clusters"][0]["cluster"]["server"] = format!("https://127.0.0.1:{port}").into();
+    let address = tests::free_address()?;
+    dead["clusters"][0]["cluster"]["server"] = format!("https://{address}").into();
     let path = folder.path().join("dead");
     std::fs::write(&path, serde_yaml::to_string(&dead)?)?;
     let dead = shell.run(&["status", "--kubeconfig", &path.display().to_string()]).await?.failed(6)?;

@@ -134,7 +134,7 @@ async fn other_paths_and_methods_are_told() -> Result<()> {
 async fn without_the_api_server_nobody_is_known() -> Result<()> {
     let plane = shared().await?;
     let mut file: serde_yaml::Value = serde_yaml::from_str(&std::fs::read_to_string(plane.kubeconfig())?)?;
-    let nowhere = tests::upstream::free_address()?;
+    let nowhere = tests::free_address()?;
     file["clusters"][0]["cluster"]["server"] = format!("https://{nowhere}").into();
     let path = plane.state().join("nowhere.kubeconfig");
     std::fs::write(&path, serde_yaml::to_string(&file)?)?;

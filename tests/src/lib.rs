@@ -30,5 +30,5 @@ pub use browser::Browser;
 pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
 pub use eventually::eventually;
-pub use free_address::free_address;
+pub use free_address::{free_address, free_listener};
 pub use proxy::Proxy;

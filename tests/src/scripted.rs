@@ -107,12 +107,15 @@ impl Scripted {
 
     /// Starts one that behaves so.
     pub async fn behaving(behaviour: Behaviour) -> Result<Self> {
-        Self::at(crate::free_address()?, behaviour).await
+        Self::on(crate::free_listener().await?, behaviour)
     }
 
     /// Starts one at an address.
     pub async fn at(address: SocketAddr, behaviour: Behaviour) -> Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+        Self::on(TcpListener::bind(address).await?, behaviour)
+    }
+
+    fn on(listener: TcpListener, behaviour: Behaviour) -> Result<Self> {
         let address = listener.local_addr()?;
         let state = Arc::new(State::new(behaviour));
         let accepting = tokio::spawn(accept(listener, Arc::clone(&state)));

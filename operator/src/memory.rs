@@ -1,6 +1,9 @@
 //! What the operator remembers of a pool between two reconciles. Losing it costs a repeated nudge or event, no more.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -28,7 +31,7 @@ pub struct Notes {
     /// Resource version that the last write of the status has replaced.
     pub replaced_version: Option<String>,
     /// Since when the first status waits for the Deployment's controller.
-    pub awaiting: Option<Timestamp>,
+    pub awaiting: Option<Instant>,
     /// Revision of the last configuration that was checked and applied.
     pub passed: Option<String>,
     /// The children as they were written last.

@@ -1,6 +1,9 @@
 //! One reconcile: resolve -> plan -> apply -> observe -> report. Resolve, plan and report are pure.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crds::{OptimizationMode, SessionPool, SessionPoolStatus};
 use jiff::Timestamp;
@@ -197,9 +200,9 @@ fn is_unanswered(deployment: Option<&Deployment>) -> bool {
 
 /// Whether the first status of a pool may wait for that a little longer.
 fn awaits(pool: &SessionPool, context: &Context) -> bool {
-    let now = Timestamp::now();
-    let since = context.memory.with(&id(pool), &uid(pool), |notes| *notes.awaiting.get_or_insert(now));
-    now.duration_since(since).unsigned_abs() < FIRST_WORD
+    let since =
+        context.memory.with(&id(pool), &uid(pool), |notes| *notes.awaiting.get_or_insert_with(Instant::now));
+    since.elapsed() < FIRST_WORD
 }
 
 /// Stores a status, and remembers which version of the pool it replaced.
